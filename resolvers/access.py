@@ -1,0 +1,55 @@
+"""Who asks, what they may do, and what every resolver is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ..store import AliasPatterns, Feed, Store
+from .errors import Forbidden
+
+
+class Scope(StrEnum):
+    """A permission. The value is what API keys and tokens carry."""
+
+    MODEL_CONFIG_READ = "model_config:read"
+    MODEL_CONFIG_WRITE = "model_config:write"
+    MODEL_CONFIG_TEST = "model_config:test"
+    MODEL_CONFIG_RESOLVE = "model_config:resolve"
+    COMPONENT_READ = "component:read"
+    COMPONENT_REPORT = "component:report"
+    AUDIT_READ = "audit:read"
+    API_KEY_ADMIN = "api_key:admin"
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Somebody whose credential was accepted.
+
+    `subject` names them in history, for example `api_key:k3j9x2q8ab`; `name` is for people. `expires_at` (UTC) is
+    when the credential ends, None when it does not.
+    """
+
+    subject: str
+    name: str
+    scopes: frozenset[Scope]
+    aliases: AliasPatterns = field(default_factory=AliasPatterns)
+    expires_at: datetime | None = None
+
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden without this scope."""
+        if scope not in self.scopes:
+            raise Forbidden(f"this needs the scope {scope.value}, which {self.name!r} does not have")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a resolver works with: one request, or one operation on a socket, of one principal."""
+
+    principal: Principal
+    store: Store
+    feed: Feed

@@ -1,0 +1,98 @@
+"""What a resolver can answer besides its result.
+
+ResolverError
+├── UserError             answers of a mutation that its caller can act on; typed results in the API
+│   ├── InvalidInput
+│   ├── NotFound
+│   ├── AliasTaken
+│   ├── VersionConflict
+│   └── ProtectedDefault
+└── RequestError          the request as a whole is refused; top-level errors with `extensions.code` in the API
+    ├── Unauthenticated
+    ├── Forbidden
+    ├── BadUserInput
+    ├── LimitExceeded
+    └── Unavailable
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..store import ModelConfig
+
+
+class ResolverError(Exception):
+    """Base of all that resolvers raise on purpose. The text is shown to the caller and never holds a secret."""
+
+
+class UserError(ResolverError):
+    """Something that the caller can put right. `path` leads to the field of the mutation's input, None when to none.
+
+    A path has the API's own names, for example `("input", "params", "api_key")`.
+    """
+
+    def __init__(self, message: str, path: tuple[str, ...] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+
+class InvalidInput(UserError):
+    """A value that is not allowed; the message says what would be."""
+
+
+class NotFound(UserError):
+    """There is no such thing, or none that the caller may see."""
+
+
+class AliasTaken(UserError):
+    """Another config has the alias."""
+
+
+class ProtectedDefault(UserError):
+    """The default aliases can neither be deleted nor renamed."""
+
+
+class VersionConflict(UserError):
+    """Somebody else wrote first. `current` is the config as it is now."""
+
+    def __init__(self, message: str, current: ModelConfig) -> None:
+        super().__init__(message, ("input", "expectedVersion"))
+        self.current = current
+
+
+class RequestError(ResolverError):
+    """The request is refused as a whole. `code` is what `extensions.code` says."""
+
+    code: ClassVar[str] = "INTERNAL"
+
+
+class Unauthenticated(RequestError):
+    """No credential, or one that is not valid."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(RequestError):
+    """The credential is valid and does not allow this."""
+
+    code = "FORBIDDEN"
+
+
+class BadUserInput(RequestError):
+    """An argument of a query or subscription is not allowed."""
+
+    code = "BAD_USER_INPUT"
+
+
+class LimitExceeded(RequestError):
+    """The request is larger or more frequent than the settings allow."""
+
+    code = "LIMIT_EXCEEDED"
+
+
+class Unavailable(RequestError):
+    """The server cannot answer now; trying again later may help."""
+
+    code = "UNAVAILABLE"
