@@ -140,7 +140,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a subscriber stands: a revision of one store. Its string form is the API's `Revision`, opaque to clients."""
+    """Where a subscriber stands: a revision of one store. Its string form is the `Revision` of the API."""
 
     store_id: str
     revision: int
@@ -196,13 +196,16 @@ class Selector:
     aliases: frozenset[str] | None = None
     visible: AliasPatterns = field(default_factory=AliasPatterns)
 
-    def matches(self, config_id: str, alias: str | None) -> bool:
-        """Whether a config with this id is named while it has this alias; None as alias means that it is not there."""
-        if alias is None or not self.visible.allows(alias):
+    @property
+    def everything(self) -> bool:
+        """Whether it names all configs (that are visible)."""
+        return self.ids is None and self.aliases is None
+
+    def matches(self, config_id: str, alias: str) -> bool:
+        """Whether a config with this id is named while it has this alias."""
+        if not self.visible.allows(alias):
             return False
-        if self.ids is None and self.aliases is None:
-            return True
-        return config_id in (self.ids or ()) or alias in (self.aliases or ())
+        return self.everything or config_id in (self.ids or ()) or alias in (self.aliases or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

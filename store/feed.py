@@ -1,0 +1,158 @@
+"""The feed: one per server process. It tails the change log and wakes the watches: a wake-up wakes, the log tells."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from .errors import StoreError
+from .records import Change, Position, Selector, Snapshot
+from .watch import PendingChanges, Watch, WatchBookmark, WatchEvent, WatchIndex, WatchSnapshot
+
+logger = logging.getLogger(__name__)
+
+
+class ChangeLog(Protocol):
+    """What the feed asks of the store."""
+
+    @property
+    def id(self) -> str: ...
+
+    async def revision(self) -> int: ...
+
+    async def compacted_revision(self) -> int: ...
+
+    async def changes(self, *, after: int) -> list[Change]: ...
+
+    async def snapshot(self, selector: Selector) -> Snapshot: ...
+
+
+class Feed:
+    """Brings every committed change to every watch of this process.
+
+    `poll_seconds` is how long a lost wake-up, or a commit of another process, may stay unseen. A watch that has
+    nothing to say for `bookmark_seconds` says where it stands.
+    """
+
+    def __init__(self, store: ChangeLog, *, poll_seconds: float = 0.2, bookmark_seconds: float = 25.0) -> None:
+        self._store = store
+        self._poll_seconds = poll_seconds
+        self._bookmark_seconds = bookmark_seconds
+        self._watches = WatchIndex()
+        self._wakeup = asyncio.Event()
+        self._reading = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._revision = 0
+        self._error: Exception | None = None
+
+    @property
+    def revision(self) -> int:
+        """The revision that the watches have been told of."""
+        return self._revision
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the change log could not be read the last time; None while it can be."""
+        return self._error
+
+    async def start(self) -> None:
+        """Begin to follow the log from its end. Raises StoreError when it cannot be read."""
+        self._revision = await self._store.revision()
+        self._task = asyncio.create_task(self._run(), name="modelwire feed")
+
+    async def stop(self) -> None:
+        """Stop following. Open watches hear nothing more; whoever holds them closes them."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def wake(self) -> None:
+        """Say that there may be something new. Carries no data and may be called too often."""
+        self._wakeup.set()
+
+    async def watch(self, selector: Selector, since: Position | None = None) -> AsyncGenerator[WatchEvent, None]:
+        """What `selector` names: first its state, or what changed after `since`; then every later change.
+
+        The first event comes at once. Revisions only grow, the same version comes once (but after a reset), and a
+        reader that does not read costs one pending change per config. Raises StoreError when the store cannot be read
+        for the first event; later the watch waits until it can be.
+        """
+        if since is not None and since.revision > self._revision:
+            await self._read()
+        watch = Watch(selector)
+        # Registered before anything is loaded, so that nothing falls between the load and the first change.
+        self._watches.add(watch)
+        try:
+            yield await (self._snapshot(watch) if since is None else self._resume(watch, since))
+            while True:
+                yield await self._next(watch)
+        finally:
+            self._watches.remove(watch)
+
+    async def _snapshot(self, watch: Watch, *, reset: bool = False) -> WatchSnapshot:
+        snapshot = await self._store.snapshot(watch.selector)
+        if snapshot.revision > self._revision:
+            await self._read()
+        watch.pending.rebase(snapshot.revision, {config.id: config.alias for config in snapshot.configs})
+        return WatchSnapshot(Position(self._store.id, snapshot.revision), snapshot.configs, reset)
+
+    async def _resume(self, watch: Watch, since: Position) -> WatchEvent:
+        registered_at = self._revision
+        if since.store_id != self._store.id or since.revision > registered_at:
+            return await self._snapshot(watch, reset=True)
+        if since.revision < registered_at:
+            log = await self._store.changes(after=since.revision)
+            # Asked after the read: a compaction in between would have taken rows out of it.
+            if since.revision < await self._store.compacted_revision():
+                return await self._snapshot(watch, reset=True)
+            missed = PendingChanges(change for change in log if change.revision <= registered_at)
+            missed.follow(watch.pending)
+            watch.pending = missed
+        return watch.take(self._position) or WatchBookmark(self._position)
+
+    async def _next(self, watch: Watch) -> WatchEvent:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._bookmark_seconds):
+                while True:
+                    await watch.wakeup.wait()
+                    if change := watch.take(self._position):
+                        return change
+        return WatchBookmark(self._position)
+
+    @property
+    def _position(self) -> Position:
+        return Position(self._store.id, self._revision)
+
+    async def _run(self) -> None:
+        while True:
+            self._wakeup.clear()
+            try:
+                await self._read()
+            except Exception as error:
+                # Whatever it is, subscribers must not be left without a feed.
+                if self._error is None:
+                    unexpected = None if isinstance(error, StoreError) else error
+                    logger.warning("subscribers wait, the change log cannot be read: %s", error, exc_info=unexpected)
+                self._error = error
+            else:
+                if self._error is not None:
+                    logger.info("the change log can be read again")
+                self._error = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._wakeup.wait()
+
+    async def _read(self) -> None:
+        """Hand all that is new in the log to the watches that it concerns."""
+        async with self._reading:
+            changes = await self._store.changes(after=self._revision)
+            for change in changes:
+                for watch in self._watches.concerned(change):
+                    watch.offer(change)
+            if changes:
+                self._revision = changes[-1].revision
