@@ -1,0 +1,72 @@
+"""The memory: model configs, their change log, sealed secrets, API keys. The only package that knows SQL."""
+
+from __future__ import annotations
+
+from .api_keys import ApiKeys
+from .errors import (
+    AliasInUse,
+    KeyringError,
+    SchemaMismatch,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+    UnknownKey,
+)
+from .feed import Feed
+from .migrate import migrate
+from .records import (
+    DEFAULT_ALIASES,
+    AliasPatterns,
+    ApiKey,
+    Auth,
+    AuthType,
+    Change,
+    Json,
+    ModelConfig,
+    ModelConfigDraft,
+    Operation,
+    Position,
+    Secrets,
+    Selector,
+    Snapshot,
+)
+from .secrets import Keyring
+from .store import Store, open_store
+from .transaction import Transaction
+from .watch import RemovedConfig, WatchBookmark, WatchChange, WatchEvent, WatchSnapshot
+
+__all__ = [
+    "DEFAULT_ALIASES",
+    "AliasInUse",
+    "AliasPatterns",
+    "ApiKey",
+    "ApiKeys",
+    "Auth",
+    "AuthType",
+    "Change",
+    "Feed",
+    "Json",
+    "Keyring",
+    "KeyringError",
+    "ModelConfig",
+    "ModelConfigDraft",
+    "Operation",
+    "Position",
+    "RemovedConfig",
+    "SchemaMismatch",
+    "Secrets",
+    "Selector",
+    "Snapshot",
+    "Store",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
+    "Transaction",
+    "UnknownKey",
+    "WatchBookmark",
+    "WatchChange",
+    "WatchEvent",
+    "WatchSnapshot",
+    "migrate",
+    "open_store",
+]

@@ -1,0 +1,56 @@
+"""API keys at rest: who may sign in, with the SHA-256 of the secret instead of the secret."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select
+
+from .database import Database
+from .records import AliasPatterns, ApiKey
+from .tables import api_keys
+
+
+class ApiKeys:
+    """The API keys of a store. They are no model configs: writing one makes no revision."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, key: ApiKey) -> None:
+        """Keep a new key. Raises StoreError when one with this id exists."""
+        patterns = key.aliases.patterns
+        row = {
+            "id": key.id,
+            "name": key.name,
+            "scopes": sorted(key.scopes),
+            "aliases": None if patterns is None else list(patterns),
+            "secret_hash": key.secret_hash,
+            "created_at": key.created_at,
+            "created_by": key.created_by,
+            "expires_at": key.expires_at,
+            "revoked_at": key.revoked_at,
+        }
+        async with self._database.write() as connection:
+            await connection.execute(insert(api_keys), row)
+
+    async def find(self, id: str) -> ApiKey | None:  # noqa: A002 - the API's name
+        """The key with this id, revoked and expired ones too; None when there is none."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(api_keys).where(api_keys.c.id == id))).first()
+        if row is None:
+            return None
+        return ApiKey(
+            id=row.id,
+            name=row.name,
+            scopes=frozenset(row.scopes),
+            aliases=AliasPatterns(None if row.aliases is None else tuple(row.aliases)),
+            created_at=row.created_at,
+            created_by=row.created_by,
+            expires_at=row.expires_at,
+            revoked_at=row.revoked_at,
+            secret_hash=row.secret_hash,
+        )
+
+    async def any(self) -> bool:
+        """Whether there is any key, usable or not."""
+        async with self._database.read() as connection:
+            return (await connection.execute(select(api_keys.c.id).limit(1))).first() is not None

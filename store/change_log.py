@@ -1,0 +1,138 @@
+"""Model configs in the database: records to rows and back, and the statements that read them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from sqlalchemy import ColumnElement, select, union
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from .records import Auth, AuthType, Change, Json, ModelConfig, ModelConfigDraft, Operation, Selector
+from .secrets import Envelope
+from .tables import model_config_changes as changes
+from .tables import model_configs as heads
+
+# Rows are decoded in the event loop: this many at once keep it free for others.
+_CHUNK_ROWS = 500
+
+_current = select(changes).join(heads, (heads.c.id == changes.c.config_id) & (heads.c.version == changes.c.version))
+
+
+def new_config_id() -> str:
+    """A random id, 20 characters."""
+    return secrets.token_hex(10)
+
+
+def state_columns(draft: ModelConfigDraft, envelope: Envelope | None) -> dict[str, Any]:
+    """The columns that hold what a writer gave. Raises ValueError or TypeError for what is no JSON."""
+    return {
+        "alias": draft.alias,
+        "description": draft.description,
+        "provider": draft.provider,
+        "model": draft.model,
+        "api_base": draft.api_base,
+        "auth": _plain({"type": draft.auth.type.value, "fields": draft.auth.fields, "hints": draft.auth.hints}),
+        "params": _plain(draft.params),
+        "sealed_params": sorted(draft.secrets.params),
+        "max_input_tokens": draft.max_input_tokens,
+        "sealed": envelope.sealed if envelope else None,
+        "sealing_key": envelope.key_name if envelope else None,
+    }
+
+
+def _plain(value: Json) -> Json:
+    """A copy as it would come back from the database, so that a config just written equals the one read later."""
+    return json.loads(json.dumps(value, default=dict, allow_nan=False))
+
+
+def config_of(row: Any) -> ModelConfig:
+    """The config that a row of the change log holds, at that change's version. The row is not of a deletion."""
+    return ModelConfig(
+        id=row.config_id,
+        alias=row.alias,
+        description=row.description,
+        provider=row.provider,
+        model=row.model,
+        api_base=row.api_base,
+        auth=Auth(type=AuthType(row.auth["type"]), fields=row.auth["fields"], hints=row.auth["hints"]),
+        params=row.params,
+        sealed_params=tuple(row.sealed_params),
+        max_input_tokens=row.max_input_tokens,
+        version=row.version,
+        revision=row.revision,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        updated_at=row.changed_at,
+        updated_by=row.changed_by,
+        sealed=None if row.sealed is None else bytes(Envelope(row.sealing_key, row.sealed)),
+    )
+
+
+def change_of(row: Any) -> Change:
+    """The change that a row of the change log tells."""
+    operation = Operation(row.operation)
+    return Change(
+        revision=row.revision,
+        config_id=row.config_id,
+        version=row.version,
+        operation=operation,
+        previous_alias=row.previous_alias,
+        config=None if operation is Operation.DELETE else config_of(row),
+        at=row.changed_at,
+        by=row.changed_by,
+    )
+
+
+async def find_config(connection: AsyncConnection, *, id: str | None, alias: str | None) -> ModelConfig | None:  # noqa: A002 - the API's name
+    """The current config with this id or, when `id` is None, this alias."""
+    if (id is None) == (alias is None):
+        raise TypeError("give exactly one of id and alias")
+    named = heads.c.alias == alias if id is None else heads.c.id == id
+    row = (await connection.execute(_current.where(named))).first()
+    return None if row is None else config_of(row)
+
+
+async def find_configs(
+    connection: AsyncConnection, selector: Selector, *, first: int | None = None, after: str | None = None
+) -> list[ModelConfig]:
+    """Current configs in the order of their aliases: at most `first`, those with an alias greater than `after`."""
+    statement = _current.where(*_exact_conditions(selector)).order_by(heads.c.alias)
+    exact = selector.visible.patterns is None or selector.visible.exact is not None
+    chunk_rows = min(first, _CHUNK_ROWS) if exact and first is not None else _CHUNK_ROWS
+    found: list[ModelConfig] = []
+    while True:
+        chunk = (
+            statement.limit(chunk_rows) if after is None else statement.where(heads.c.alias > after).limit(chunk_rows)
+        )
+        rows: Sequence[Row[Any]] = (await connection.execute(chunk)).all()
+        found += [config_of(row) for row in rows if selector.visible.allows(row.alias)]
+        if len(rows) < chunk_rows or (first is not None and len(found) >= first):
+            return found[:first]
+        after = rows[-1].alias
+
+
+def _exact_conditions(selector: Selector) -> list[ColumnElement[bool]]:
+    """What of a selector SQL can tell: all but globs."""
+    conditions: list[ColumnElement[bool]] = []
+    if selector.ids is not None or selector.aliases is not None:
+        # A union of two look-ups: for `id IN … OR alias IN …` databases may read the whole table.
+        named = union(
+            select(heads.c.id).where(heads.c.id.in_(sorted(selector.ids or ()))),
+            select(heads.c.id).where(heads.c.alias.in_(sorted(selector.aliases or ()))),
+        )
+        conditions.append(heads.c.id.in_(named))
+    if selector.visible.exact is not None:
+        conditions.append(heads.c.alias.in_(sorted(selector.visible.exact)))
+    return conditions
+
+
+async def find_changes(connection: AsyncConnection, *, after: int) -> list[Change]:
+    """All changes with a greater revision, in the order of (revision, config id, version)."""
+    statement = (
+        select(changes)
+        .where(changes.c.revision > after)
+        .order_by(changes.c.revision, changes.c.config_id, changes.c.version)
+    )
+    return [change_of(row) for row in await connection.execute(statement)]

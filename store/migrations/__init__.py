@@ -1,0 +1,1 @@
+"""Alembic's folder: env.py and one script per schema revision, shipped inside the package."""

@@ -1,0 +1,1 @@
+"""One script per schema revision. A released one is never changed again."""

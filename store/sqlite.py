@@ -1,0 +1,89 @@
+"""What is particular to SQLite: its URL, its settings, its transactions and its errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .errors import StoreCorrupt, StoreError, StoreUnavailable
+
+ASYNC_DRIVER = "sqlite+aiosqlite"
+SYNC_DRIVER = "sqlite+pysqlite"
+
+# sqlite3 opens a transaction by itself before some statements and not before others; Database.begin says it instead.
+CONNECT_ARGUMENTS: dict[str, Any] = {"isolation_level": None}
+
+_BUSY_TIMEOUT_SECONDS = "5.0"
+
+
+def connect_url(url: URL, *, create: bool) -> URL:
+    """The URL as the driver shall have it: absolute, and with `create` False never making an empty file.
+
+    Raises StoreError when it does not name a file.
+    """
+    database = url.database or ""
+    if database in ("", ":memory:") or url.query.get("mode") == "memory":
+        raise StoreError("SQLite needs a file here: sqlite:///modelwire.db, or sqlite:////absolute/path/modelwire.db")
+    query = {"timeout": _BUSY_TIMEOUT_SECONDS, **url.query}
+    if not database.startswith("file:"):
+        database = "file:" + quote(str(Path(database).absolute()))
+        query |= {"uri": "true", "mode": "rwc" if create else "rw"}
+    return url.set(database=database, query=query)
+
+
+def configure(engine: Engine, *, prepare: bool = False) -> None:
+    """Set up each connection of an engine, and let SQLAlchemy say where transactions begin.
+
+    Connections with the execution option `write` take the database's one write lock at once, instead of failing later
+    on because another writer was between. `prepare` also makes the settings that the file keeps.
+    """
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        # In WAL mode the default survives a crash of the process only; FULL survives a loss of power as well.
+        cursor.execute("PRAGMA synchronous = FULL")
+        if prepare:
+            # Readers and the writer do not block each other.
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def translate(error: BaseException, location: str) -> StoreError:
+    """What an error of the driver means. `location` names the database for the message."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    match code:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreUnavailable(
+                f"{location} is locked by another process; try again, and look for one that holds it open "
+                "(a backup, a database browser)"
+            )
+        case sqlite3.SQLITE_CANTOPEN:
+            return StoreUnavailable(
+                f"{location} cannot be opened: check that its folder exists and that this user may read and write there"
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return StoreUnavailable(
+                f"{location} is read-only for this user: check the modes of the file and its folder"
+            )
+        case sqlite3.SQLITE_FULL:
+            return StoreUnavailable(f"the disk that holds {location} is full: free some space")
+        case sqlite3.SQLITE_IOERR:
+            return StoreUnavailable(f"the disk that holds {location} gives errors: {error}")
+        case sqlite3.SQLITE_NOTADB:
+            return StoreCorrupt(f"{location} is not a SQLite database: check the path, or restore a backup")
+        case sqlite3.SQLITE_CORRUPT:
+            return StoreCorrupt(f"{location} is damaged: restore a backup")
+    return StoreError(f"{location} gave an unexpected error: {error}")

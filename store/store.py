@@ -1,0 +1,136 @@
+"""The store: one database's model configs and their change log, read and written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from .api_keys import ApiKeys
+from .change_log import find_changes, find_config, find_configs
+from .database import Database
+from .errors import StoreCorrupt
+from .migrate import check_schema
+from .records import Change, ModelConfig, Secrets, Selector, Snapshot
+from .secrets import Keyring
+from .tables import store_meta
+from .transaction import Transaction, open_secrets
+
+logger = logging.getLogger(__name__)
+
+
+async def open_store(url: str, keyring: Keyring) -> Store:
+    """Open a database that `migrate` made. Use it in this event loop only, and close it.
+
+    Raises StoreUnavailable, StoreCorrupt, or SchemaMismatch when it was not migrated or is newer than this code.
+    """
+    database = Database(url)
+    try:
+        async with database.read() as connection:
+            await connection.run_sync(check_schema)
+            row = (await connection.execute(select(store_meta.c.store_id))).first()
+        if row is None:
+            raise StoreCorrupt(f"{database.location} has lost its identity: restore a backup")
+    except BaseException:
+        await database.close()
+        raise
+    return Store(database, keyring, row.store_id)
+
+
+class Store:
+    """What `open_store` gives. All methods but `open_secrets` and `on_commit` raise StoreUnavailable when the database
+    cannot be reached or written to, and StoreCorrupt when it is damaged.
+    """
+
+    def __init__(self, database: Database, keyring: Keyring, store_id: str) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._id = store_id
+        self._callbacks: list[Callable[[], None]] = []
+        self.api_keys = ApiKeys(database)
+
+    @property
+    def id(self) -> str:
+        """The store's identity, made with the database: a position of another store is told by it."""
+        return self._id
+
+    async def close(self) -> None:
+        """Close the connections, once a transaction in progress has ended. May be called twice."""
+        await self._database.close()
+
+    @asynccontextmanager
+    async def transaction(self, *, by: str) -> AsyncIterator[Transaction]:
+        """Begin to write in the name of `by`, for example `api_key:k3j9x2q8ab`; waits until no other writer is in one.
+
+        What was written is committed at the end of the block and undone when an exception, a cancellation included,
+        leaves it. A transaction without a write takes no revision.
+        """
+        transaction: Transaction | None = None
+
+        def after_commit() -> None:
+            if transaction is not None and transaction.revision is not None:
+                self._call_back()
+
+        async with self._database.write(after_commit) as connection:
+            # With a row lock where the database has no lock of its own for writers.
+            revision = await _revision(connection, lock=True)
+            transaction = Transaction(connection, self._keyring, base_revision=revision, by=by)
+            yield transaction
+            transaction.check_complete()
+
+    async def find(self, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
+        """The current config with this id or this alias; give exactly one. None when there is none."""
+        async with self._database.read() as connection:
+            return await find_config(connection, id=id, alias=alias)
+
+    async def page(self, selector: Selector, *, first: int, after: str | None = None) -> list[ModelConfig]:
+        """Configs by alias, in the order of code points: `first` of them, or all there are, with an alias > `after`."""
+        async with self._database.read() as connection:
+            return await find_configs(connection, selector, first=first, after=after)
+
+    async def snapshot(self, selector: Selector) -> Snapshot:
+        """All that a selector names, by alias, and the revision at which it was so: both of one moment."""
+        async with self._database.read() as connection:
+            revision = await _revision(connection)
+            return Snapshot(revision=revision, configs=tuple(await find_configs(connection, selector)))
+
+    async def revision(self) -> int:
+        """The revision of the last transaction that was committed."""
+        async with self._database.read() as connection:
+            return await _revision(connection)
+
+    async def changes(self, *, after: int) -> list[Change]:
+        """Every change with a revision greater than `after`, in the order of (revision, config id, version)."""
+        async with self._database.read() as connection:
+            return await find_changes(connection, after=after)
+
+    async def compacted_revision(self) -> int:
+        """Changes up to this revision, itself included, may be gone from the log; 0 while all are there."""
+        async with self._database.read() as connection:
+            return int((await connection.execute(select(store_meta.c.compacted_revision))).scalar_one())
+
+    def open_secrets(self, config: ModelConfig) -> Secrets:
+        """The secrets of a config at its version; empty when it has none.
+
+        Raises UnknownKey when the keyring lacks the key, StoreCorrupt when they were changed outside of the store.
+        """
+        return open_secrets(self._keyring, config)
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, in the event loop, after each commit of this Store that has a revision."""
+        self._callbacks.append(callback)
+
+    def _call_back(self) -> None:
+        for callback in self._callbacks:
+            try:
+                callback()
+            except Exception:  # the change is committed: whatever a listener does, the writer must hear so
+                logger.exception("a listener failed after a commit")
+
+
+async def _revision(connection: AsyncConnection, *, lock: bool = False) -> int:
+    statement = select(store_meta.c.revision)
+    return int((await connection.execute(statement.with_for_update() if lock else statement)).scalar_one())

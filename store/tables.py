@@ -1,0 +1,116 @@
+"""The tables. `migrations/` makes them; tests/unit/store/test_migrate.py keeps the two equal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, always given back in UTC: SQLite keeps no time zone, PostgreSQL answers in the session's."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - given by SQLAlchemy
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - given by SQLAlchemy
+        if value is None or value.tzinfo is not None:
+            return value if value is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+# Uniqueness and order of aliases go by code point on every database; SQLite's default collation does that already.
+Alias = String(100).with_variant(String(100, collation="C"), "postgresql")
+
+# Text, not PostgreSQL's jsonb: numbers come back as they were written.
+JsonText = JSON(none_as_null=True)
+
+store_meta = Table(
+    "store_meta",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("store_id", String(12), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("compacted_revision", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    CheckConstraint("id = 1", name="store_meta_one_row"),
+)
+
+# The change log. Each row is self-contained: the whole state after the change, null after a deletion.
+model_config_changes = Table(
+    "model_config_changes",
+    metadata,
+    Column("config_id", String(20), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("operation", String(10), nullable=False),
+    Column("previous_alias", Alias),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("alias", Alias),
+    Column("description", Text),
+    Column("provider", Text),
+    Column("model", Text),
+    Column("api_base", Text),
+    Column("auth", JsonText),
+    Column("params", JsonText),
+    Column("sealed_params", JsonText),
+    Column("max_input_tokens", BigInteger),
+    Column("created_at", UtcDateTime),
+    Column("created_by", Text),
+    Column("sealed", LargeBinary),
+    Column("sealing_key", String(64)),
+    Index("model_config_changes_revision", "revision"),
+)
+
+# The heads: which version of which config is the current one, and who has which alias.
+model_configs = Table(
+    "model_configs",
+    metadata,
+    Column("id", String(20), primary_key=True),
+    Column("alias", Alias, nullable=False),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("alias", name="model_configs_alias"),
+    ForeignKeyConstraint(
+        ["id", "version"],
+        ["model_config_changes.config_id", "model_config_changes.version"],
+        name="model_configs_current_change",
+    ),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(20), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", JsonText, nullable=False),
+    Column("aliases", JsonText),
+    Column("secret_hash", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)

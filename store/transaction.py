@@ -1,0 +1,167 @@
+"""Writing: what one transaction may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import CursorResult, Delete, Insert, Select, Update, delete, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from .change_log import change_of, config_of, find_config, new_config_id, state_columns
+from .errors import AliasInUse, StoreUnavailable
+from .records import Change, ModelConfig, ModelConfigDraft, Operation, Secrets
+from .secrets import Envelope, Keyring
+from .tables import model_config_changes as changes
+from .tables import model_configs as heads
+from .tables import store_meta
+
+
+class Transaction:
+    """All that is written in one `async with store.transaction(…)`: serialised with every other writer from its begin,
+    visible to others at once and as a whole, at one revision. An exception that leaves the block undoes all of it.
+    """
+
+    def __init__(self, connection: AsyncConnection, keyring: Keyring, *, base_revision: int, by: str) -> None:
+        self._connection = connection
+        self._keyring = keyring
+        self._base_revision = base_revision
+        self._by = by
+        self._at = datetime.now(UTC)
+        self._failed = False
+        self._revision: int | None = None
+
+    @property
+    def revision(self) -> int | None:
+        """The revision of this transaction; None until the first write, and for ever when there is none."""
+        return self._revision
+
+    async def find(self, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
+        """The config with this id or this alias, as it is in this transaction; None when there is none."""
+        return await find_config(self._connection, id=id, alias=alias)
+
+    async def create(self, draft: ModelConfigDraft) -> ModelConfig:
+        """A new config, at version 1. Raises AliasInUse, with nothing written."""
+        await self._check(alias=draft.alias)
+        config_id = new_config_id()
+        config = await self._log_state(
+            draft, Operation.CREATE, config_id=config_id, version=1, created_at=self._at, created_by=self._by
+        )
+        await self._execute(insert(heads), {"id": config.id, "alias": config.alias, "version": config.version})
+        return config
+
+    async def update(self, config: ModelConfig, draft: ModelConfigDraft) -> ModelConfig:
+        """The next version of a config, with the whole content of `draft`; nothing is compared or merged.
+
+        `config` is as found or written in this transaction; ValueError when it is no longer the current version.
+        Raises AliasInUse, with nothing written.
+        """
+        await self._check(alias=draft.alias, config=config)
+        updated = await self._log_state(
+            draft,
+            Operation.UPDATE,
+            config_id=config.id,
+            version=config.version + 1,
+            previous_alias=config.alias,
+            created_at=config.created_at,
+            created_by=config.created_by,
+        )
+        head = update(heads).where(heads.c.id == config.id).values(alias=updated.alias, version=updated.version)
+        await self._execute(head)
+        return updated
+
+    async def delete(self, config: ModelConfig) -> Change:
+        """Delete a config; its history stays. `config` as with `update`."""
+        await self._check(config=config)
+        await self._execute(delete(heads).where(heads.c.id == config.id))
+        row = await self._log(
+            Operation.DELETE, config_id=config.id, version=config.version + 1, previous_alias=config.alias
+        )
+        return change_of(row)
+
+    def open_secrets(self, config: ModelConfig) -> Secrets:
+        """As `Store.open_secrets`."""
+        return open_secrets(self._keyring, config)
+
+    def check_complete(self) -> None:
+        """Raises StoreUnavailable when a statement failed: what came before it must not be committed without it."""
+        if self._failed:
+            raise StoreUnavailable("the transaction failed before its end, nothing of it was written; try again")
+
+    async def _check(self, *, alias: str | None = None, config: ModelConfig | None = None) -> None:
+        config_id = None if config is None else config.id
+        statement = select(heads).where(or_(heads.c.alias == alias, heads.c.id == config_id))
+        rows = {row.id: row for row in await self._execute(statement)}
+        if config is not None:
+            head = rows.pop(config.id, None)
+            if head is None or head.version != config.version:
+                raise ValueError(f"version {config.version} of config {config.id} is not the current one")
+        if alias is not None and rows:
+            raise AliasInUse(alias)
+
+    async def _log_state(
+        self,
+        draft: ModelConfigDraft,
+        operation: Operation,
+        *,
+        config_id: str,
+        version: int,
+        previous_alias: str | None = None,
+        created_at: datetime,
+        created_by: str,
+    ) -> ModelConfig:
+        envelope = self._keyring.seal(draft.secrets, config_id=config_id, version=version)
+        state = {**state_columns(draft, envelope), "created_at": created_at, "created_by": created_by}
+        row = await self._log(
+            operation, config_id=config_id, version=version, previous_alias=previous_alias, state=state
+        )
+        return config_of(row)
+
+    async def _log(
+        self,
+        operation: Operation,
+        *,
+        config_id: str,
+        version: int,
+        previous_alias: str | None,
+        state: Mapping[str, Any] | None = None,
+    ) -> SimpleNamespace:
+        row = {
+            "config_id": config_id,
+            "version": version,
+            "revision": await self._take_revision(),
+            "operation": operation.value,
+            "previous_alias": previous_alias,
+            "changed_at": self._at,
+            "changed_by": self._by,
+            **(state or {}),
+        }
+        await self._execute(insert(changes), row)
+        return SimpleNamespace(**row)
+
+    async def _take_revision(self) -> int:
+        if self._revision is None:
+            revision = self._base_revision + 1
+            await self._execute(update(store_meta).values(revision=revision))
+            self._revision = revision
+        return self._revision
+
+    async def _execute(
+        self, statement: Select[Any] | Insert | Update | Delete, row: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        self.check_complete()
+        try:
+            return await self._connection.execute(statement, row)
+        except BaseException:
+            # The database may have ended the transaction by itself (a full disk); a later statement would stand alone.
+            self._failed = True
+            raise
+
+
+def open_secrets(keyring: Keyring, config: ModelConfig) -> Secrets:
+    """The secrets of a config; empty when it has none. Raises UnknownKey, StoreCorrupt."""
+    if config.sealed is None:
+        return Secrets()
+    return keyring.open(Envelope.parse(config.sealed), config_id=config.id, version=config.version)
