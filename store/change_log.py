@@ -103,10 +103,8 @@ async def find_configs(
     chunk_rows = min(first, _CHUNK_ROWS) if exact and first is not None else _CHUNK_ROWS
     found: list[ModelConfig] = []
     while True:
-        chunk = (
-            statement.limit(chunk_rows) if after is None else statement.where(heads.c.alias > after).limit(chunk_rows)
-        )
-        rows: Sequence[Row[Any]] = (await connection.execute(chunk)).all()
+        remaining = statement if after is None else statement.where(heads.c.alias > after)
+        rows = (await connection.execute(remaining.limit(chunk_rows))).all()
         found += [config_of(row) for row in rows if selector.visible.allows(row.alias)]
         if len(rows) < chunk_rows or (first is not None and len(found) >= first):
             return found[:first]
