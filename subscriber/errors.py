@@ -1,0 +1,103 @@
+"""What can go wrong in the subscriber. Errors of websockets and of the network are translated in
+`connection.py` and nowhere else.
+
+SubscriberError
+├── ConfigurationError    an argument or a MODELWIRE_* variable is missing or malformed; also a ValueError
+├── ProviderClosed        the provider, or a model of it, was used after `close()`
+├── ModelNotReady         a call was made while the model has no configuration to make it with
+├── ConfigRefused         a configuration cannot be used in this process; the one in use stays
+└── LinkError             why the link is down; never raised to the component, its text is `LinkStatus.last_error`
+    ├── ConnectionFailed      the socket could not be opened
+    ├── ConnectionLost        the socket was open and was closed
+    ├── LinkSilent            the socket is open and nothing came for too long
+    ├── ProtocolError         the server said something that graphql-transport-ws or the API does not have
+    ├── OperationFailed       the server answered the subscription with errors, or ended it
+    └── TokenUnavailable      the callable that was given as `token` did not give one
+"""
+
+from __future__ import annotations
+
+from .status import ModelStatus
+
+
+class SubscriberError(Exception):
+    """Base of all errors of the subscriber. The text says what to do and never holds a secret."""
+
+
+class ConfigurationError(SubscriberError, ValueError):
+    """The provider cannot be made from what it was given."""
+
+
+class ProviderClosed(SubscriberError):
+    """The provider was closed: it and its models make no calls any more."""
+
+
+class ModelNotReady(SubscriberError):
+    """The model cannot make calls now. `status` says why: see ModelStatus. `detail` adds what is known beyond it."""
+
+    def __init__(self, status: ModelStatus, alias: str, detail: str | None = None) -> None:
+        super().__init__(f"the model {alias!r} {_ADVICE[status]}" + (f" ({detail})" if detail else ""))
+        self.status = status
+        self.alias = alias
+        self.detail = detail
+
+
+_ADVICE = {
+    ModelStatus.NONE: "has no configuration: configure this alias in Modelwire, and the model becomes ready by itself",
+    ModelStatus.INITIALIZING: (
+        "waits for its configuration: `await model.wait_ready(timeout_seconds=…)` before calls, "
+        "and look at `provider.link` when it does not come"
+    ),
+    ModelStatus.READY: "became ready a moment ago: call again",
+}
+
+
+class ConfigRefused(SubscriberError):
+    """A configuration cannot be used in this process.
+
+    `reason` is its class: `invalid_config`, `missing_secret` or `unsupported_auth`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+
+
+class LinkError(SubscriberError):
+    """The link is down, or never came up."""
+
+
+class ConnectionFailed(LinkError):
+    """No socket. `status` is the HTTP status of the answer, None when there was none."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ConnectionLost(LinkError):
+    """The socket closed. `code` is the close code that came from the server, None when none came."""
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LinkSilent(LinkError):
+    """The socket is open and nothing came through it for too long."""
+
+
+class ProtocolError(LinkError):
+    """A message of the server that cannot be understood."""
+
+
+class OperationFailed(LinkError):
+    """A subscription did not go on. `codes` are the errors' `extensions.code`; empty when the server gave none."""
+
+    def __init__(self, message: str, codes: frozenset[str] = frozenset()) -> None:
+        super().__init__(message)
+        self.codes = codes
+
+
+class TokenUnavailable(LinkError):
+    """The token callable raised, took too long, or returned something else than a text."""

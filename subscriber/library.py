@@ -1,0 +1,41 @@
+"""LiteLLM, imported when the first call is made: it costs seconds and 150 MB, and a component may never need it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+_loaded = False
+
+
+def load_litellm() -> Any:
+    """Give the module. The first time this takes seconds."""
+    global _loaded  # noqa: PLW0603 - says that the import is over, which sys.modules does not
+    # Without it the import fetches a list of prices from the internet.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    first = "litellm" not in sys.modules
+    import litellm
+
+    if first:
+        # It prints advice about itself to stdout when a call fails, which breaks components that speak over stdout.
+        litellm.suppress_debug_info = True
+    _loaded = True
+    return litellm
+
+
+async def load_litellm_async() -> Any:
+    """Give the module without blocking the event loop while it is imported."""
+    return load_litellm() if _loaded else await asyncio.to_thread(load_litellm)
+
+
+def max_input_tokens(model: str) -> int | None:
+    """How many tokens LiteLLM's registry says that a model takes; None when it does not know. No I/O but the import."""
+    registry = load_litellm().model_cost
+    provider, _, name = model.partition("/")
+    entry = registry.get(model)
+    if entry is None and name and str(registry.get(name, {}).get("litellm_provider", "")).startswith(provider):
+        entry = registry[name]
+    tokens = (entry or {}).get("max_input_tokens")
+    return tokens if isinstance(tokens, int) else None

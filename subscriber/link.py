@@ -1,0 +1,312 @@
+"""The link: one socket at a time, and its reconnects, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+from typing import Protocol as Interface
+
+from .backoff import backoff
+from .callbacks import Callbacks
+from .connection import open_socket
+from .errors import ConnectionFailed, ConnectionLost, LinkError, LinkSilent, OperationFailed, ProtocolError
+from .protocol import Acknowledged, Completed, Event, Failed, Json, Next, Pinged, Protocol
+from .status import LinkState, LinkStatus
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from .timing import Timing
+
+logger = logging.getLogger(__name__)
+
+
+class Operation(Interface):
+    """One subscription that lives on across sockets."""
+
+    def request(self) -> Mapping[str, Json]:
+        """What to subscribe with now: query, variables and the position to resume from."""
+        ...
+
+    def receive(self, data: Json) -> None:
+        """Apply one event. Raises ProtocolError when it is none."""
+        ...
+
+
+class Retry(Enum):
+    """How to come back."""
+
+    SOON = "with full-jitter backoff"
+    SPREAD = "spread over some seconds, with the whole fleet"
+    SLOW = "slowly, because only a person can change the outcome"
+
+
+def decide(error: Exception) -> Retry:
+    """Decide how to come back after `error`. There is no giving up: only `close()` ends a link.
+
+    SLOW: the server says that the credentials are wrong. Close code 4401 (no or wrong credential at init), HTTP 401 or
+    403 in answer to the handshake (a gateway in front of the server), or a subscription that failed with
+    UNAUTHENTICATED or FORBIDDEN (the key lacks a scope). A key may be granted later, so it is tried again.
+
+    SPREAD: close code 1012, the server stops; all its subscribers hear it at the same moment.
+
+    SOON: everything else. The server is away, unreachable or broken; 1013 (it could not write to us), 4403 (the token
+    expired: the next one is asked for at the reconnect), any other close; silence; a malformed message; a
+    subscription that ended or failed for another reason; no token to be had; and a bug of our own.
+    """
+    match error:
+        case ConnectionLost(code=4401) | ConnectionFailed(status=401 | 403):
+            return Retry.SLOW
+        case OperationFailed(codes=codes) if codes & {"UNAUTHENTICATED", "FORBIDDEN"}:
+            return Retry.SLOW
+        case ConnectionLost(code=1012):
+            return Retry.SPREAD
+        case _:
+            return Retry.SOON
+
+
+@dataclass(slots=True, eq=False)
+class _Subscription:
+    """An operation on the link. `id` is None while it is not subscribed on the present socket."""
+
+    operation: Operation
+    delays: Iterator[float]
+    id: str | None = None
+    due: float = 0.0
+    current: bool = False
+
+
+class Link:
+    """Keeps operations subscribed. `hello` gives connection_init's payload for each new socket.
+
+    `run()` works until it is cancelled. `add` may be called from any thread, before and while it runs.
+    """
+
+    def __init__(self, url: str, *, hello: Callable[[], Awaitable[Mapping[str, Json]]], timing: Timing) -> None:
+        self._url = url
+        self._hello = hello
+        self._timing = timing
+        self._subscriptions: list[_Subscription] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._reached = False
+        self._status = LinkStatus(LinkState.CONNECTING, datetime.now(UTC))
+        self.on_change = Callbacks[LinkStatus]()
+
+    @property
+    def status(self) -> LinkStatus:
+        return self._status
+
+    def add(self, operation: Operation) -> None:
+        """Subscribe to one more operation, now and after every reconnect."""
+        self._subscriptions.append(_Subscription(operation, self._backoff()))
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def run(self) -> None:
+        """Connect and subscribe, again and again, until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        delays = self._backoff()
+        while True:
+            self._reached = False
+            try:
+                await self._session()
+            except Exception as error:  # noqa: BLE001 - a link never gives up, whatever went wrong; `_lost` logs it
+                retry = decide(error)
+                if self._reached:
+                    delays = self._backoff()
+                delay = self._delay(retry, delays)
+                self._lost(error, retry, delay)
+                await asyncio.sleep(delay)
+
+    def closed(self) -> None:
+        """Note that the link was ended on purpose."""
+        self._set(LinkState.CLOSED)
+
+    async def _session(self) -> None:
+        """Live one socket's life. Always ends in an exception: a LinkError unless it is a bug."""
+        hello = await self._hello()
+        async with open_socket(self._url, self._timing) as socket:
+            protocol = Protocol()
+            await self._acknowledged(socket, protocol, hello)
+            for subscription in tuple(self._subscriptions):
+                subscription.id, subscription.due, subscription.current = None, 0.0, False
+            self._settle()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._write(socket, protocol))
+                    tasks.create_task(self._read(socket, protocol))
+            except BaseExceptionGroup as group:
+                raise group.exceptions[0] from None
+
+    async def _acknowledged(self, socket: ClientConnection, protocol: Protocol, hello: Mapping[str, Json]) -> None:
+        try:
+            async with asyncio.timeout(self._timing.open_seconds):
+                await socket.send(protocol.init(hello))
+                while True:
+                    match protocol.receive(await socket.recv()):
+                        case Acknowledged():
+                            return
+                        case Pinged(reply):
+                            await socket.send(reply)
+        except TimeoutError:
+            raise LinkSilent(f"the server did not acknowledge within {self._timing.open_seconds:g} s") from None
+
+    async def _write(self, socket: ClientConnection, protocol: Protocol) -> None:
+        """Subscribe to what is due, and ping."""
+        loop = asyncio.get_running_loop()
+        next_ping = loop.time() + self._timing.ping_seconds
+        while True:
+            self._wake.clear()
+            next_step = next_ping
+            for subscription in tuple(self._subscriptions):
+                if subscription.id is not None:
+                    continue
+                if subscription.due <= loop.time():
+                    subscription.id, text = protocol.subscribe(subscription.operation.request())
+                    await socket.send(text)
+                else:
+                    next_step = min(next_step, subscription.due)
+            if next_ping <= loop.time():
+                await socket.send(protocol.ping())
+                next_ping = loop.time() + self._timing.ping_seconds
+                continue
+            try:
+                async with asyncio.timeout_at(next_step):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _read(self, socket: ClientConnection, protocol: Protocol) -> None:
+        """Take what comes, until nothing comes for too long."""
+        loop = asyncio.get_running_loop()
+        silence = self._timing.silence_seconds
+        try:
+            async with asyncio.timeout(silence) as deadline:
+                while True:
+                    text = await socket.recv()
+                    deadline.reschedule(loop.time() + silence)
+                    await self._handle(protocol.receive(text), socket, protocol)
+        except TimeoutError:
+            raise LinkSilent(f"nothing came from the server for {silence:g} s") from None
+
+    async def _handle(self, event: Event | None, socket: ClientConnection, protocol: Protocol) -> None:
+        match event:
+            case Pinged(reply):
+                await socket.send(reply)
+            case Next(id_, data, errors):
+                subscription = self._find(id_)
+                if (error := _apply(subscription.operation, data, errors)) is None:
+                    self._applied(subscription)
+                else:
+                    await socket.send(protocol.complete(id_))
+                    self._failed(subscription, error)
+            case Failed(id_, errors):
+                self._failed(self._find(id_), _operation_failed(errors))
+            case Completed(id_):
+                self._failed(self._find(id_), OperationFailed("the server ended the subscription"))
+            case _:
+                pass
+
+    def _find(self, id_: str) -> _Subscription:
+        return next(subscription for subscription in self._subscriptions if subscription.id == id_)
+
+    def _applied(self, subscription: _Subscription) -> None:
+        if not subscription.current:
+            subscription.current, subscription.delays = True, self._backoff()
+            self._settle()
+
+    def _failed(self, subscription: _Subscription, error: Exception) -> None:
+        """Subscribe to it again later. The others go on, unless the credentials are wrong: those are the socket's."""
+        if decide(error) is Retry.SLOW:
+            raise error
+        delay = next(subscription.delays)
+        subscription.id, subscription.current = None, False
+        subscription.due = asyncio.get_running_loop().time() + delay
+        _log(error, f"subscribing again in {delay:.1f} s", repeated=_describe(error) == self._status.last_error)
+        self._set(self._down(), _describe(error))
+        self._wake.set()
+
+    def _settle(self) -> None:
+        """Note that the link is live once all that it carries is current."""
+        if self._status.state is LinkState.LIVE:
+            return
+        if all(subscription.current for subscription in self._subscriptions):
+            self._reached = True
+            self._set(LinkState.LIVE)
+            logger.info("the link to %s is live", self._url)
+
+    def _lost(self, error: Exception, retry: Retry, delay: float) -> None:
+        repeated = not self._reached and _describe(error) == self._status.last_error
+        advice = f"coming back in {delay:.1f} s"
+        if retry is Retry.SLOW:
+            repeated = False
+            advice = (
+                f"the server refuses this component's credentials; trying again in {delay:.0f} s. The API key has to "
+                "be valid and needs the scope model_config:resolve for the aliases that the component asks for"
+            )
+        _log(error, advice, level=logging.ERROR if retry is Retry.SLOW else logging.WARNING, repeated=repeated)
+        self._set(self._down(), _describe(error))
+
+    def _down(self) -> LinkState:
+        return LinkState.CONNECTING if self._status.state is LinkState.CONNECTING else LinkState.STALE
+
+    def _set(self, state: LinkState, last_error: str | None = None) -> None:
+        """Change the status: the only place where this happens. `last_error` None keeps the last one."""
+        old = self._status
+        since = old.since if state is old.state else datetime.now(UTC)
+        self._status = LinkStatus(state, since, old.last_error if last_error is None else last_error)
+        if self._status != old:
+            self.on_change.notify(old, self._status)
+
+    def _backoff(self) -> Iterator[float]:
+        return backoff(self._timing.backoff_first_seconds, self._timing.backoff_max_seconds)
+
+    def _delay(self, retry: Retry, delays: Iterator[float]) -> float:
+        match retry:
+            case Retry.SOON:
+                return next(delays)
+            case Retry.SPREAD:
+                return random.uniform(0, self._timing.spread_seconds)  # noqa: S311 - spreads load, guards nothing
+            case Retry.SLOW:
+                return self._timing.slow_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - the same
+
+
+def _apply(operation: Operation, data: Json, errors: tuple[Mapping[str, Json], ...]) -> Exception | None:
+    """Apply one event and give what went wrong. A ProtocolError is raised: it is the whole socket's."""
+    if errors:
+        return _operation_failed(errors)
+    try:
+        operation.receive(data)
+    except ProtocolError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one alias that fails must not stop the others; `_failed` logs it
+        return error
+    return None
+
+
+def _operation_failed(errors: tuple[Mapping[str, Json], ...]) -> OperationFailed:
+    codes = set()
+    for error in errors:
+        if isinstance(extensions := error.get("extensions"), dict) and isinstance(code := extensions.get("code"), str):
+            codes.add(code)
+    messages = "; ".join(str(error.get("message")) for error in errors)[:500]
+    return OperationFailed(f"the server answered the subscription with: {messages}", frozenset(codes))
+
+
+def _describe(error: Exception) -> str:
+    return str(error) if isinstance(error, LinkError) else f"an unexpected {type(error).__name__}"
+
+
+def _log(error: Exception, advice: str, *, level: int = logging.WARNING, repeated: bool) -> None:
+    """Log what went wrong: loudly once, quietly when it is the same again, and with its traceback when it is a bug."""
+    if isinstance(error, LinkError):
+        logger.log(logging.INFO if repeated else level, "%s; %s", error, advice)
+    else:
+        logger.error("the link failed unexpectedly; %s", advice, exc_info=error)

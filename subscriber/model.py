@@ -1,0 +1,237 @@
+"""The model object that a component holds: one alias, whatever configuration it has at the moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .callbacks import Callbacks
+from .environment import DEFAULT_ALLOWED_ENV, AllowedEnv
+from .errors import ConfigRefused, ModelNotReady, ProviderClosed
+from .library import load_litellm, load_litellm_async, max_input_tokens
+from .settings import ModelSettings
+from .status import ModelStatus
+
+if TYPE_CHECKING:
+    from .protocol import Json
+
+_DEFAULTS: Mapping[str, Any] = {"num_retries": 3, "timeout": 120}
+_RESERVED = ("model", "api_base", "base_url", "api_key", "custom_llm_provider")
+
+
+class LiteLlm:
+    """Calls of LiteLLM with the settings of one alias.
+
+    Each call takes the settings once, at its start: an update meanwhile changes the next call and not this one.
+    Calls can be made from any thread; all else belongs to the event loop's thread.
+
+    A provider makes it (`DynamicModelProvider.get_lite_llm_model`). One that is made by hand has the status `none`
+    until `configure_model`.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        *,
+        allowed_env: Iterable[str] = DEFAULT_ALLOWED_ENV,
+        _status: ModelStatus = ModelStatus.NONE,
+        _override: Callable[[], LiteLlm | None] = lambda: None,
+        _override_seconds: float = 0.0,
+    ) -> None:
+        self.alias = alias
+        self._allowed_env = AllowedEnv(allowed_env)
+        self._status = _status
+        self._override = _override
+        self._override_seconds = _override_seconds
+        self._settings: ModelSettings | None = None
+        self._refusal: ConfigRefused | None = None
+        self._closed = False
+        self._wake_waiters = asyncio.Event()
+        self._on_status_change = Callbacks[ModelStatus]()
+        self._on_settings_change = Callbacks[ModelSettings | None]()
+
+    def __repr__(self) -> str:
+        return f"<LiteLlm {self.alias!r} {self.status} {self._settings!r}>"
+
+    @property
+    def status(self) -> ModelStatus:
+        """Whether calls can be made."""
+        return self._status
+
+    @property
+    def settings(self) -> ModelSettings | None:
+        """What calls are made with, all of one version; None when there is nothing to make calls with."""
+        return self._settings
+
+    @property
+    def version(self) -> int | None:
+        """The version of the config in use; None without one, and for one that was given by hand."""
+        settings = self._settings
+        return settings.version if settings else None
+
+    @property
+    def revision(self) -> str | None:
+        """The revision of the config in use; None without one, and for one that was given by hand."""
+        settings = self._settings
+        return settings.revision if settings else None
+
+    @property
+    def refusal(self) -> ConfigRefused | None:
+        """Why the newest configuration is not in use; None when it is."""
+        return self._refusal
+
+    @property
+    def max_input_tokens(self) -> int | None:
+        """How many tokens a prompt may have: by the config, else by LiteLLM's registry, else None.
+
+        The registry is LiteLLM's: the first time without a figure in the config imports it, which takes seconds.
+        Raises ModelNotReady.
+        """
+        settings = self._target()._require()
+        return max_input_tokens(settings.model) if settings.max_input_tokens is None else settings.max_input_tokens
+
+    def on_status_change(self, callback: Callable[[ModelStatus, ModelStatus], object]) -> None:
+        """Have `callback(old, new)` called in the event loop's thread after each change of status.
+
+        What it raises is logged and harms nobody. Raises TypeError for a coroutine function.
+        """
+        self._on_status_change.add(callback)
+
+    def on_settings_change(self, callback: Callable[[ModelSettings | None, ModelSettings | None], object]) -> None:
+        """Have `callback(old, new)` called after each change of settings, a new version for example; rules as above.
+
+        None stands for no settings. It is called before the callbacks for a change of status that comes with it.
+        """
+        self._on_settings_change.add(callback)
+
+    async def wait_ready(self, timeout_seconds: float | None = None) -> None:
+        """Wait until calls can be made. Raises ModelNotReady after the time-out (None: never), and ProviderClosed."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while self._status is not ModelStatus.READY:
+                    self._check_open()
+                    await self._wake_waiters.wait()
+        except TimeoutError:
+            if self._status is not ModelStatus.READY:
+                raise self._not_ready() from None
+
+    def configure_model(self, config: ModelSettings | Mapping[str, Json]) -> None:
+        """Make calls with `config` from now on: settings, or LiteLLM's keyword arguments with `model` among them.
+
+        References to environment variables are followed here. Raises ConfigRefused, and keeps the settings in use.
+        """
+        self._check_open()
+        settings = (
+            config if isinstance(config, ModelSettings) else ModelSettings(alias=self.alias, litellm_params=config)
+        )
+        try:
+            settings = settings.resolve(self._allowed_env)
+        except ConfigRefused as refused:
+            self._refusal = refused
+            raise
+        self._refusal = None
+        self._set(ModelStatus.READY, settings)
+
+    def unconfigure_model(self) -> None:
+        """Forget the settings, the credentials in them too. Calls under way finish with what they began with."""
+        self._set(ModelStatus.NONE, None)
+
+    def completion(self, messages: list[Any], **kwargs: Any) -> Any:
+        """Do `litellm.completion` with the settings; `kwargs` win over them.
+
+        Raises ModelNotReady, ProviderClosed, TypeError for an argument that the configuration decides, and LiteLLM's
+        errors.
+        """
+        params = self._call_params(kwargs)
+        return load_litellm().completion(messages=messages, **params)
+
+    async def acompletion(self, messages: list[Any], **kwargs: Any) -> Any:
+        """Do `litellm.acompletion`, as `completion` does. With `stream=True` it gives an async iterator of chunks."""
+        params = await self._async_call_params(kwargs)
+        return await (await load_litellm_async()).acompletion(messages=messages, **params)
+
+    def embedding(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
+        """Do `litellm.embedding`, as `completion` does."""
+        params = self._call_params(kwargs)
+        return load_litellm().embedding(input=input, **params)
+
+    async def aembedding(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
+        """Do `litellm.aembedding`, as `completion` does."""
+        params = await self._async_call_params(kwargs)
+        return await (await load_litellm_async()).aembedding(input=input, **params)
+
+    def responses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
+        """Do `litellm.responses`, as `completion` does."""
+        params = self._call_params(kwargs)
+        return load_litellm().responses(input=input, **params)
+
+    async def aresponses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
+        """Do `litellm.aresponses`, as `completion` does."""
+        params = await self._async_call_params(kwargs)
+        return await (await load_litellm_async()).aresponses(input=input, **params)
+
+    def litellm_params(self) -> dict[str, Any]:
+        """Give the keyword arguments for any other function of LiteLLM, credentials too. The copy is the caller's.
+
+        Raises ModelNotReady.
+        """
+        return self._call_params({})
+
+    def _call_params(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Take the settings, once, and join them with what the caller gave."""
+        if reserved := [name for name in _RESERVED if name in kwargs]:
+            raise TypeError(
+                f"{reserved[0]!r} comes from the configuration of {self.alias!r} in Modelwire and cannot be given in a "
+                "call; to call another model use its alias, or `provider.override(alias)`"
+            )
+        return {**_DEFAULTS, **self._target()._require().call_params(), **kwargs}
+
+    async def _async_call_params(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        target = self._target()
+        # Nobody could have waited for the alias that an override has just asked for.
+        if target is not self and target.status is ModelStatus.INITIALIZING:
+            await target.wait_ready(timeout_seconds=self._override_seconds)
+        return self._call_params(kwargs)
+
+    def _target(self) -> LiteLlm:
+        return self._override() or self
+
+    def _require(self) -> ModelSettings:
+        self._check_open()
+        settings = self._settings
+        if settings is None:
+            raise self._not_ready()
+        return settings
+
+    def _not_ready(self) -> ModelNotReady:
+        refusal = self._refusal
+        detail = f"its newest configuration was refused: {refusal}" if refusal else None
+        return ModelNotReady(self._status, self.alias, detail)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ProviderClosed(f"the provider of the model {self.alias!r} was closed")
+
+    def _close(self) -> None:
+        """End it together with its provider."""
+        self.unconfigure_model()
+        self._closed = True
+        self._wake_waiters.set()
+
+    def _set(self, status: ModelStatus, settings: ModelSettings | None) -> None:
+        """Change settings and status: the only place where this happens."""
+        old_status, old_settings = self._status, self._settings
+        if settings is not None and settings.same_as(old_settings):
+            return
+        if settings is None:
+            self._refusal = None
+        self._settings, self._status = settings, status
+        if status is ModelStatus.READY:
+            self._wake_waiters.set()
+        else:
+            self._wake_waiters.clear()
+        if settings is not old_settings:
+            self._on_settings_change.notify(old_settings, settings)
+        if status is not old_status:
+            self._on_status_change.notify(old_status, status)

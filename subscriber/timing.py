@@ -1,0 +1,28 @@
+"""All waiting times of the subscriber in one place, so that tests scale them instead of sleeping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Durations of the link, in seconds."""
+
+    backoff_first_seconds: float = 0.5
+    """Upper bound of the first wait before a reconnect; doubles with each failure."""
+    backoff_max_seconds: float = 30.0
+    slow_seconds: float = 60.0
+    """Between attempts while the server says that the credentials are wrong."""
+    spread_seconds: float = 5.0
+    """Over which a fleet spreads its return after the server announced its stop."""
+    silence_seconds: float = 45.0
+    """Without any message for so long, a link is dead."""
+    ping_seconds: float = 15.0
+    """Between our pings. A live server answers them, so that three have to be lost before a link counts as dead."""
+    open_seconds: float = 10.0
+    """For each of: getting a token, opening the socket, being acknowledged."""
+    close_seconds: float = 1.0
+    """For the closing handshake, which a dead server never finishes."""
+    override_seconds: float = 10.0
+    """How long a call waits for the first configuration of the alias that `override` put in its place."""
