@@ -1,0 +1,7 @@
+"""The transport of the GraphQL API: HTTP and websockets. With `schema` the only code that knows Strawberry."""
+
+from .endpoint import GraphQLEndpoint
+from .limits import Limits
+from .uvicorn_protocol import WebSocketProtocol
+
+__all__ = ["GraphQLEndpoint", "Limits", "WebSocketProtocol"]

@@ -1,0 +1,145 @@
+"""Documents: parsed, validated, within the limits, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Protocol
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    parse,
+    specified_rules,
+)
+from strawberry.schema.schema import validate_document
+
+from ...resolvers.errors import LimitExceeded
+from .limits import Limits
+
+REMEMBERED_DOCUMENTS = 256
+REMEMBERED_LENGTH = 16 * 1024
+"""Longer documents are parsed each time, so that what is remembered stays small."""
+
+
+class DocumentRefused(Exception):
+    """The document is not executed: syntax, validation, a limit, or no such operation."""
+
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
+        super().__init__("the document is refused")
+        self.errors = errors
+
+
+class Document(str):
+    """The text of a valid document, with its syntax tree.
+
+    It is a string, because a string is what `strawberry.Schema.execute` takes.
+    """
+
+    __slots__ = ("tree",)
+    tree: DocumentNode
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """The operation to execute. Raises DocumentRefused when the name fits none, or is needed."""
+        operations = [node for node in self.tree.definitions if isinstance(node, OperationDefinitionNode)]
+        if name is None and len(operations) == 1:
+            return operations[0]
+        for node in operations:
+            if name is not None and node.name is not None and node.name.value == name:
+                return node
+        message = "This document has several operations: operationName must say which."
+        if name is not None:
+            message = f"Unknown operation named '{name}'."
+        elif not operations:
+            message = "This document has no operation."
+        raise DocumentRefused([GraphQLError(message)])
+
+
+class ParseDocument(Protocol):
+    def __call__(self, query: str, /) -> Document: ...
+
+
+def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
+    """Make the function that turns query texts into documents; it remembers the valid ones. Raises DocumentRefused."""
+
+    def parse_document(query: str, /) -> Document:
+        document = Document(query)
+        document.tree = _parse(query, limits.tokens)
+        if errors := validate_document(schema, document.tree, tuple(specified_rules)):
+            raise DocumentRefused(errors)
+        _check_limits(document.tree, limits)
+        return document
+
+    # A refusal is an exception, so it is never remembered.
+    remembered = lru_cache(REMEMBERED_DOCUMENTS)(parse_document)
+
+    def parse_or_remember(query: str, /) -> Document:
+        return remembered(query) if len(query) <= REMEMBERED_LENGTH else parse_document(query)
+
+    return parse_or_remember
+
+
+def _parse(query: str, max_tokens: int) -> DocumentNode:
+    try:
+        return parse(query, max_tokens=max_tokens)
+    except GraphQLSyntaxError as error:
+        # graphql-core ends the parsing with this sentence when the document is too large (tokens, comments, nesting).
+        if error.message.endswith("Parsing aborted."):
+            raise DocumentRefused([_limit_error(error.message.removeprefix("Syntax Error: "))]) from None
+        raise DocumentRefused([error]) from None
+
+
+def _limit_error(message: str) -> GraphQLError:
+    return GraphQLError(message, original_error=LimitExceeded(message))
+
+
+def _check_limits(tree: DocumentNode, limits: Limits) -> None:
+    measure = _Measure(tree)
+    for node in tree.definitions:
+        if not isinstance(node, OperationDefinitionNode):
+            continue
+        depth, aliases = measure.selections(node.selection_set)
+        if depth > limits.depth:
+            raise DocumentRefused([_limit_error(f"The operation nests {depth} fields; {limits.depth} are allowed.")])
+        if aliases > limits.aliases:
+            raise DocumentRefused([_limit_error(f"The operation has {aliases} aliases; {limits.aliases} are allowed.")])
+
+
+class _Measure:
+    """Depth and number of aliases of selection sets in a valid document.
+
+    Each fragment is measured once, whatever the number of its spreads: fragments that spread each other twice would
+    otherwise take exponential time. The document must be valid, because a cycle of fragments would never end.
+    """
+
+    def __init__(self, tree: DocumentNode) -> None:
+        definitions = (node for node in tree.definitions if isinstance(node, FragmentDefinitionNode))
+        self._fragments = {node.name.value: node for node in definitions}
+        self._measured: dict[str, tuple[int, int]] = {}
+
+    def selections(self, selection_set: SelectionSetNode | None) -> tuple[int, int]:
+        depth = aliases = 0
+        for node in selection_set.selections if selection_set is not None else ():
+            below = 0
+            if isinstance(node, FieldNode):
+                inner_depth, inner_aliases = self.selections(node.selection_set)
+                below = 0 if node.name.value.startswith("__") else inner_depth + 1
+                inner_aliases += node.alias is not None
+            elif isinstance(node, FragmentSpreadNode):
+                below, inner_aliases = self._fragment(node.name.value)
+            else:
+                below, inner_aliases = self.selections(node.selection_set)  # type: ignore[attr-defined]
+            depth, aliases = max(depth, below), aliases + inner_aliases
+        return depth, aliases
+
+    def _fragment(self, name: str) -> tuple[int, int]:
+        if name not in self._measured:
+            self._measured[name] = self.selections(self._fragments[name].selection_set)
+        return self._measured[name]

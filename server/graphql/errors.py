@@ -1,0 +1,142 @@
+"""How errors reach clients: one place gives each its message and its code, masks bugs, and withholds values."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from graphql import FieldNode, GraphQLError
+from strawberry.exceptions import StrawberryInputCoercionError
+
+from ...resolvers.errors import BadUserInput, RequestError, Unavailable
+from ...store import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+FormattedError = dict[str, Any]
+"""An error as the GraphQL specification shapes it: message, locations, path, and `extensions.code`."""
+
+INTERNAL = "INTERNAL"
+UNAVAILABLE_MESSAGE = "The server cannot reach its database at the moment; try again later."
+
+
+def format_errors(
+    errors: Sequence[GraphQLError], *, query: str = "", variables: Mapping[str, Any] | None = None
+) -> list[FormattedError]:
+    """Turn errors into what the client is told, and log what it is not.
+
+    A `RequestError` gives its message and code. An error without a foreign cause (syntax, validation, coercion) is
+    BAD_USER_INPUT. A bug is "Internal error" with an id, under which the log has its traceback. `query` and
+    `variables` are what the client sent: none of their values shows up in a message or in the log.
+    """
+    return [_format(error, query, variables or {}) for error in errors]
+
+
+def format_exception(error: Exception) -> FormattedError:
+    """The same for an exception that was raised outside of a GraphQL execution."""
+    return format_errors([GraphQLError(str(error), original_error=error)])[0]
+
+
+def request_error(message: str, code: str = BadUserInput.code) -> FormattedError:
+    """An error of the transport itself."""
+    return {"message": message, "extensions": {"code": code}}
+
+
+def _format(error: GraphQLError, query: str, variables: Mapping[str, Any]) -> FormattedError:
+    cause = _cause(error)
+    extensions: dict[str, Any] = {}
+    if isinstance(cause, RequestError):
+        message, extensions["code"] = str(cause), cause.code
+    elif isinstance(cause, StoreUnavailable):
+        logger.warning("the store is unavailable: %s", cause)
+        message, extensions["code"] = UNAVAILABLE_MESSAGE, Unavailable.code
+    elif _is_clients_fault(error, cause):
+        message = _without_values(_without_found(error.message), query, variables)
+        extensions["code"] = BadUserInput.code
+    else:
+        message = "Internal error"
+        extensions |= {"code": INTERNAL, "id": _log_bug(error, cause, query, variables)}
+    formatted: FormattedError = {"message": message}
+    if error.locations:
+        formatted["locations"] = [location.formatted for location in error.locations]
+    if error.path is not None:
+        formatted["path"] = error.path
+    formatted["extensions"] = extensions
+    return formatted
+
+
+def _cause(error: GraphQLError) -> Exception:
+    """The innermost error; a GraphQLError when no foreign exception is behind it."""
+    cause: Exception = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    return cause
+
+
+def _is_clients_fault(error: GraphQLError, cause: Exception) -> bool:
+    if isinstance(cause, StrawberryInputCoercionError):
+        return True
+    if error.path is None:
+        # Before execution. A foreign cause with a place in the document is the parser of a scalar.
+        return isinstance(cause, GraphQLError) or bool(error.nodes)
+    # While executing: an argument that a variable made invalid is theirs, a result that cannot be written is ours.
+    return isinstance(cause, GraphQLError) and (
+        cause.message.startswith("Argument ") or any(not isinstance(node, FieldNode) for node in error.nodes or ())
+    )
+
+
+def _log_bug(error: GraphQLError, cause: Exception, query: str, variables: Mapping[str, Any]) -> str:
+    bug_id = secrets.token_hex(8)
+    if isinstance(cause, GraphQLError):
+        # A result that does not fit its type: the message holds the result.
+        text = _without_found(cause.message)
+    else:
+        text = "".join(traceback.format_exception(cause))
+    path = ".".join(map(str, error.path or ()))
+    logger.error("internal error %s at %s\n%s", bug_id, path or "-", _without_values(text, query, variables))
+    return bug_id
+
+
+# graphql-core ends the messages of coercion errors with the value that it found.
+_FOUND = re.compile(
+    r"(?:[,;.]? (?:found|but got|received): .*)|(?:(?<= cannot represent)([^:]*): .*)", re.DOTALL | re.IGNORECASE
+)
+_ENUM_VALUE = re.compile(r"\bValue '.*' (?=does not exist in )", re.DOTALL)
+_TOKEN = re.compile(r"\b(String|BlockString|Int|Float) (['\"]).*\2", re.DOTALL)
+
+
+def _without_found(message: str) -> str:
+    if message.startswith("Syntax Error: "):
+        return _TOKEN.sub(r"\1", message)
+    shorter = _FOUND.sub(lambda match: match[1] or "", _ENUM_VALUE.sub("Value ", message))
+    return shorter if shorter.endswith((".", "?")) else shorter + "."
+
+
+_LITERAL = re.compile(r'"""(.*?)"""|"((?:[^"\\\n]|\\.)+)"', re.DOTALL)
+_SHORTEST = 6  # shorter values are words of the message itself too often
+
+
+def _without_values(text: str, query: str, variables: Mapping[str, Any]) -> str:
+    """Whatever else a message holds, it holds no text that came as a variable or a literal."""
+    values = {*_strings(variables), *(match[1] or match[2] or "" for match in _LITERAL.finditer(query))}
+    for value in sorted((value for value in values if _SHORTEST <= len(value) <= len(text)), key=len, reverse=True):
+        text = text.replace(value, "…")
+        escaped = repr(value)[1:-1]
+        if escaped != value:
+            text = text.replace(escaped, "…")
+    return text
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

@@ -1,0 +1,162 @@
+"""Executing requests: what Strawberry's schema answers, as results that are ready to be sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import strawberry
+from graphql import GraphQLError, OperationType
+from graphql.execution import Executor as GraphQLCoreExecutor
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types import ExecutionResult as StrawberryResult
+from strawberry.types.execution import PreExecutionError
+
+from .documents import Document, DocumentRefused, document_parser
+from .errors import FormattedError, format_errors
+from .limits import Limits
+from .request import GraphQLRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A request whose document is valid: what to execute, and of which type it is."""
+
+    request: GraphQLRequest
+    document: Document
+    name: str | None
+    type: OperationType
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One answer to an operation.
+
+    `payload` is the whole GraphQL response as JSON. `executed` is False for a request error: the payload has no
+    `data`, and no other result follows.
+    """
+
+    payload: bytes
+    errors: list[FormattedError]
+    executed: bool = True
+
+    @classmethod
+    def refused(cls, errors: list[FormattedError]) -> Result:
+        return cls(orjson.dumps({"errors": errors}), errors, executed=False)
+
+
+class Executor:
+    """Executes requests on a schema, within the limits of documents."""
+
+    def __init__(self, schema: strawberry.Schema, limits: Limits) -> None:
+        self._schema = _equip(schema)
+        self._parse_document = document_parser(schema._schema, limits)
+
+    def prepare(self, request: GraphQLRequest) -> Operation | Result:
+        """Parse, validate and pick the operation; a Result when the request is refused."""
+        try:
+            document = self._parse_document(request.query)
+            node = document.operation(request.operation_name)
+        except DocumentRefused as refusal:
+            return Result.refused(format_errors(refusal.errors, query=request.query, variables=request.variables))
+        return Operation(request, document, node.name.value if node.name else None, node.operation)
+
+    async def execute(self, operation: Operation, context: Any) -> Result:
+        """Execute a query or a mutation."""
+        result = await self._schema.execute(
+            operation.document,
+            variable_values=dict(operation.request.variables),
+            context_value=context,
+            operation_name=operation.name,
+            operation_extensions=dict(operation.request.extensions),
+        )
+        return _result(operation, result)
+
+    async def stream(self, operation: Operation, context: Any) -> AsyncGenerator[Result, None]:
+        """Execute any operation: one result of a query or mutation, each event of a subscription.
+
+        Closing the generator closes the resolver's. The last result is one with `executed` False, if any is.
+        """
+        if operation.type is not OperationType.SUBSCRIPTION:
+            yield await self.execute(operation, context)
+            return
+        results = await self._schema.subscribe(
+            operation.document,
+            variable_values=dict(operation.request.variables),
+            context_value=context,
+            operation_name=operation.name,
+            operation_extensions=dict(operation.request.extensions),
+        )
+        async with aclosing(results):
+            async for event in results:
+                result = _result(operation, event)
+                yield result
+                if not result.executed:
+                    return
+
+
+def _result(operation: Operation, result: StrawberryResult) -> Result:
+    def formatted(errors: list[GraphQLError]) -> list[FormattedError]:
+        return format_errors(errors, query=operation.request.query, variables=operation.request.variables)
+
+    errors = formatted(result.errors or [])
+    # Errors that belong to no field are those of the whole request: coercion of variables, a source that broke.
+    if errors and (
+        isinstance(result, PreExecutionError) or (result.data is None and all("path" not in error for error in errors))
+    ):
+        return Result.refused(errors)
+    payload: dict[str, Any] = {"data": result.data}
+    if errors:
+        payload["errors"] = errors
+    if result.extensions:
+        payload["extensions"] = result.extensions
+    try:
+        return Result(orjson.dumps(payload), errors)
+    except TypeError as error:
+        return Result.refused(formatted([GraphQLError("the result is not JSON", original_error=error)]))
+
+
+def _equip(schema: strawberry.Schema) -> strawberry.Schema:
+    """A copy of the schema that executes prepared documents, leaks nothing and leaves the logging of errors to us."""
+    equipped = copy(schema)
+    equipped.extensions = (*schema.extensions, _PreparedDocument)
+    equipped.execution_context_class = PerEventMemoExecutor
+    equipped.process_errors = _process_no_errors  # type: ignore[method-assign]
+    return equipped
+
+
+class _PreparedDocument(SchemaExtension):
+    """Has Strawberry take the tree of a `Document`, which is valid, instead of parsing and validating its text."""
+
+    def on_parse(self) -> Iterator[None]:
+        document = self.execution_context.query
+        if isinstance(document, Document):
+            self.execution_context.graphql_document = document.tree
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        # Strawberry validates while this is None.
+        self.execution_context.pre_execution_errors = []
+        yield
+
+
+class PerEventMemoExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Forgets with each event of a subscription what was memoized for it.
+
+    graphql-core 3.3.2 has the events of a subscription share one memo of sub-fields whose keys never repeat, so it
+    grows with every event. A test fails when graphql-core no longer does so, and this can go.
+    """
+
+    def build_per_event_executor(self, payload: Any) -> GraphQLCoreExecutor[Any]:
+        executor = super().build_per_event_executor(payload)
+        executor._relevant_sub_fields = {}
+        return executor
+
+
+def _process_no_errors(errors: list[GraphQLError], execution_context: Any = None) -> None:
+    """Strawberry would log every error, with the values that its message holds; `errors` logs what must be."""

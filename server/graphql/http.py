@@ -1,0 +1,218 @@
+"""The HTTP transport, by the GraphQL over HTTP specification.
+
+https://graphql.github.io/graphql-over-http/draft/
+
+`application/json` is answered as the specification has it for clients of before its own media type: 200 for every
+well-formed request. `application/graphql-response+json` is answered with a status that says what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from email.message import Message as EmailMessage
+from urllib.parse import parse_qsl
+
+import orjson
+from graphql import OperationType
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ...resolvers.access import Principal
+from ...resolvers.errors import BadUserInput, Forbidden, LimitExceeded, Unauthenticated, Unavailable
+from .environment import Environment
+from .errors import INTERNAL, FormattedError, format_exception, request_error
+from .execution import Operation, Result
+from .request import GraphQLRequest, InvalidRequest, parse_json, parse_request
+
+JSON = "application/json"
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+
+_STATUS_BY_CODE = {
+    BadUserInput.code: 400,
+    LimitExceeded.code: 400,
+    Unauthenticated.code: 401,
+    Forbidden.code: 403,
+    INTERNAL: 500,
+    Unavailable.code: 503,
+}
+
+
+class HttpRefusal(Exception):
+    """The request is answered with this status and this error, and is not executed."""
+
+    def __init__(self, status: int, error: FormattedError, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(error["message"])
+        self.status = status
+        self.error = error
+        self.headers = headers
+
+
+def refusal(
+    status: int, message: str, code: str = BadUserInput.code, headers: Mapping[str, str] | None = None
+) -> HttpRefusal:
+    return HttpRefusal(status, request_error(message, code), headers)
+
+
+async def serve_http(scope: Scope, receive: Receive, send: Send, environment: Environment) -> None:
+    """Answer one HTTP request."""
+    media_type = JSON
+    try:
+        if scope["method"] not in {"GET", "POST"}:
+            raise refusal(405, "Send GET or POST.", headers={"Allow": "GET, POST"})
+        media_type = negotiate(Headers(scope=scope).getlist("accept"))
+        response = await _answer(scope, receive, environment, media_type)
+    except HttpRefusal as refused:
+        response = error_response(refused, media_type)
+    except ClientDisconnect:
+        return
+    await response(scope, receive, send)
+
+
+def error_response(refused: HttpRefusal, media_type: str = JSON) -> Response:
+    return _response(refused.status, orjson.dumps({"errors": [refused.error]}), media_type, refused.headers)
+
+
+def negotiate(accept: list[str]) -> str:
+    """Choose the media type of the answer: the best liked, and of those the first. Raises HttpRefusal 406."""
+    ranges = [_media_range(item) for header in accept for item in header.split(",") if item.strip()]
+    if not ranges:
+        return JSON
+    liked: list[tuple[float, int, str]] = []
+    for media_type in (JSON, GRAPHQL_RESPONSE):
+        # The most specific range that fits says how much the type is liked.
+        for pattern in (media_type, "application/*", "*/*"):
+            found = next((i for i, (name, _) in enumerate(ranges) if name == pattern), None)
+            if found is not None:
+                liked.append((ranges[found][1], -found, media_type))
+                break
+    best = max(liked, key=lambda item: item[:2], default=None)
+    if best is None or best[0] <= 0:
+        raise refusal(406, f"Accept {GRAPHQL_RESPONSE} or {JSON}.")
+    return best[2]
+
+
+async def _answer(scope: Scope, receive: Receive, environment: Environment, media_type: str) -> Response:
+    headers = Headers(scope=scope)
+    if scope["method"] == "POST":
+        if not environment.allows_origin(scope):
+            raise refusal(403, "This origin is not allowed.", Forbidden.code)
+        _check_content_type(headers)
+    principal = await _authenticate(headers, environment)
+    if scope["method"] == "POST":
+        request = _parse_body(await _read_body(headers, receive, environment))
+    else:
+        request = _parse_query_string(scope["query_string"])
+    operation = environment.executor.prepare(request)
+    if isinstance(operation, Result):
+        return _result_response(operation, media_type)
+    _check_operation(operation, scope["method"])
+    try:
+        context = environment.make_context(principal)
+    except Exception as error:  # noqa: BLE001 - masked and logged there
+        raise _refused(error) from None
+    return _result_response(await environment.executor.execute(operation, context), media_type)
+
+
+def _check_content_type(headers: Headers) -> None:
+    # A browser sends no JSON across origins without asking first; forms and plain text it does.
+    content_type = EmailMessage()
+    content_type["content-type"] = headers.get("content-type", "")
+    if content_type.get_content_type() != JSON or "content-type" not in headers:
+        raise refusal(415, f"Send {JSON}.")
+    if (content_type.get_content_charset() or "utf-8") not in {"utf-8", "utf8"}:
+        raise refusal(415, "Send UTF-8.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise refusal(415, "Send the body without a content encoding.")
+
+
+async def _authenticate(headers: Headers, environment: Environment) -> Principal:
+    try:
+        return await environment.authenticate(headers.get("authorization"))
+    except Exception as error:  # noqa: BLE001 - masked and logged there
+        raise _refused(error) from None
+
+
+def _refused(error: Exception) -> HttpRefusal:
+    formatted = format_exception(error)
+    status = _STATUS_BY_CODE.get(formatted["extensions"]["code"], 400)
+    return HttpRefusal(status, formatted, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
+
+
+async def _read_body(headers: Headers, receive: Receive, environment: Environment) -> bytes:
+    limit = environment.limits.message_bytes
+    # Nothing more is read, so the connection cannot be used again.
+    too_large = refusal(413, f"A body has at most {limit} bytes.", LimitExceeded.code, {"Connection": "close"})
+    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > limit:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(environment.limits.body_timeout_seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise too_large
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise refusal(408, "The body did not come in time.", headers={"Connection": "close"}) from None
+
+
+def _parse_body(body: bytes) -> GraphQLRequest:
+    try:
+        return parse_request(parse_json(body))
+    except InvalidRequest as error:
+        raise refusal(400, f"Invalid body: {error}.") from None
+
+
+def _parse_query_string(query_string: bytes) -> GraphQLRequest:
+    try:
+        parameters: dict[str, object] = dict(
+            parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
+        )
+        for name in ("variables", "extensions"):
+            if isinstance(text := parameters.get(name), str):
+                parameters[name] = parse_json(text) if text else None
+        return parse_request(parameters)
+    except InvalidRequest as error:
+        raise refusal(400, f"Invalid query string: {error}.") from None
+    except ValueError:
+        raise refusal(400, "Invalid query string.") from None
+
+
+def _check_operation(operation: Operation, method: str) -> None:
+    if operation.type is OperationType.SUBSCRIPTION:
+        raise refusal(400, "Subscriptions need a websocket (subprotocol graphql-transport-ws).")
+    if method == "GET" and operation.type is not OperationType.QUERY:
+        raise refusal(405, "Send mutations by POST.", headers={"Allow": "POST"})
+
+
+def _result_response(result: Result, media_type: str) -> Response:
+    status = 200
+    if not result.executed:
+        status = _STATUS_BY_CODE.get(result.errors[0]["extensions"]["code"], 400)
+        if media_type == JSON and status < 500:
+            status = 200
+    return _response(status, result.payload, media_type)
+
+
+def _response(status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    response = Response(body, status, headers, media_type=f"{media_type}; charset=utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _media_range(item: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in item.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter[2:])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0

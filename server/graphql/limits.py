@@ -1,0 +1,25 @@
+"""How much one request, one connection and one principal may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Upper bounds of the GraphQL transport. All counts are inclusive, all times float seconds.
+
+    `depth` counts nested fields (`{ a { b } }` is 2); introspection is not counted. `aliases` counts each alias once
+    for every place that a fragment puts it. `message_bytes` bounds an HTTP body and a websocket message.
+    `send_timeout_seconds` is how long a message may wait for a peer that does not read.
+    """
+
+    depth: int = 10
+    tokens: int = 2_000
+    aliases: int = 30
+    operations_per_connection: int = 50
+    connections_per_principal: int = 1_000
+    init_timeout_seconds: float = 10.0
+    body_timeout_seconds: float = 30.0
+    send_timeout_seconds: float = 5.0
+    message_bytes: int = 1024 * 1024

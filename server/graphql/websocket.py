@@ -1,0 +1,314 @@
+"""The websocket transport: one `Connection` for each socket, between an ASGI server and the pure protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
+
+from ...resolvers.access import Principal
+from ...resolvers.errors import Forbidden, LimitExceeded, Unauthenticated
+from .environment import Environment
+from .errors import INTERNAL, FormattedError, format_exception, request_error
+from .execution import Operation, Result
+from .protocol import (
+    SUBPROTOCOL,
+    CloseCode,
+    Complete,
+    Component,
+    Event,
+    Init,
+    Ping,
+    Protocol,
+    ProtocolViolation,
+    Subscribe,
+    close_reason,
+    complete_frame,
+    error_frame,
+    next_frame,
+    pong_frame,
+)
+
+logger = logging.getLogger(__name__)
+
+CLOSE_FRAME_TIMEOUT_SECONDS = 1.0
+"""How long the close frame may wait for a peer that does not read, before the socket is given up."""
+
+
+class ConnectionGone(Exception):
+    """Nothing can be sent any more: the peer left, or the connection is being closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a connection ends; code None: the peer left by itself."""
+
+    code: CloseCode | None = None
+    reason: str = ""
+
+
+class Connections:
+    """The open connections of one endpoint."""
+
+    def __init__(self) -> None:
+        self._open: dict[Connection, asyncio.Task[None]] = {}
+        self._by_subject: Counter[str] = Counter()
+
+    async def serve(self, connection: Connection) -> None:
+        """Run the connection until it ends."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a connection is served in a task")
+        self._open[connection] = task
+        try:
+            await connection.run()
+        finally:
+            del self._open[connection]
+
+    def admit(self, subject: str, limit: int) -> bool:
+        """Count one more connection of a subject, unless it has as many as it may have."""
+        if self._by_subject[subject] >= limit:
+            return False
+        self._by_subject[subject] += 1
+        return True
+
+    def leave(self, subject: str) -> None:
+        self._by_subject[subject] -= 1
+        if not self._by_subject[subject]:
+            del self._by_subject[subject]
+
+    async def stop(self, timeout_seconds: float) -> None:
+        """Close all of them with 1012, and wait until they ended, but not longer than the timeout."""
+        tasks = list(self._open.values())
+        for connection in list(self._open):
+            connection.stop(CloseCode.SERVER_STOPPING, "Server stopping")
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_seconds)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+
+class Connection:
+    """One socket. `principal` and `component` are None until the client is acknowledged, or tells none.
+
+    `run` reads and answers messages. Each operation is a task that pulls its next event only when the frame of the
+    one before is written, so a slow peer costs one event and no queue. A frame that waits for longer than the send
+    timeout ends the connection.
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, environment: Environment, connections: Connections
+    ) -> None:
+        self.principal: Principal | None = None
+        self.component: Component | None = None
+        self._scope = scope
+        self._asgi_receive = receive
+        self._asgi_send = send
+        self._environment = environment
+        self._limits = environment.limits
+        self._connections = connections
+        self._protocol = Protocol()
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
+        self._closing: Closing | None = None
+        # Ends `_read` from outside without a second task for each connection.
+        self._reading = asyncio.timeout(None)
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Serve the socket until it is closed."""
+        closing = Closing()
+        try:
+            async with self._reading:
+                await self._accept()
+                await self._read()
+        except TimeoutError:
+            pass  # `stop` was called, and said how to close
+        except ProtocolViolation as violation:
+            closing = Closing(violation.code, violation.reason)
+        except ConnectionGone:
+            pass
+        finally:
+            self._closing = self._closing or closing
+            await self._finish(self._closing)
+
+    def stop(self, code: CloseCode | None, reason: str = "") -> None:
+        """Send nothing more, cancel all operations, and have `run` close the socket (code None: it is broken)."""
+        if self._closing is not None:
+            return
+        self._closing = Closing(code, reason)
+        self._cancel_all()
+        self._reading.reschedule(asyncio.get_running_loop().time())
+
+    async def _accept(self) -> None:
+        await self._asgi_receive()  # websocket.connect
+        accepted = SUBPROTOCOL in self._scope["subprotocols"]
+        await self._write({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if accepted else None})
+        if not accepted:
+            raise ProtocolViolation(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
+        self._timer = asyncio.get_running_loop().call_later(
+            self._limits.init_timeout_seconds, self.stop, CloseCode.INIT_TIMEOUT, "Connection initialisation timeout"
+        )
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._asgi_receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            content: str | bytes = text if text is not None else message["bytes"]
+            if len(content) > self._limits.message_bytes:
+                raise ProtocolViolation(CloseCode.MESSAGE_TOO_BIG, "Message too big")
+            event = self._protocol.receive(content)
+            if event is not None:
+                await self._handle(event)
+
+    async def _handle(self, event: Event) -> None:
+        match event:
+            case Init():
+                await self._init(event)
+            case Subscribe():
+                await self._subscribe(event)
+            case Complete():
+                self._cancel(event.id)
+            case Ping():
+                await self._send(pong_frame())
+
+    async def _init(self, init: Init) -> None:
+        authorization = init.authorization
+        if authorization is None:
+            authorization = Headers(scope=self._scope).get("authorization")
+        try:
+            principal = await self._environment.authenticate(authorization)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told by a close code
+            raise _refused(format_exception(error)) from None
+        if not self._connections.admit(principal.subject, self._limits.connections_per_principal):
+            raise ProtocolViolation(CloseCode.TRY_AGAIN_LATER, "Too many connections")
+        self.principal, self.component = principal, init.component
+        if self._timer is not None:
+            self._timer.cancel()
+        if principal.expires_at is not None:
+            self._expire_at(principal.expires_at)
+        await self._send(self._protocol.acknowledge({"tokenExpiresAt": _isoformat(principal.expires_at)}))
+
+    async def _subscribe(self, event: Subscribe) -> None:
+        # Those that were cancelled and still clean up count too, or a client could pile them up.
+        if len(self._operations) + len(self._cancelled) >= self._limits.operations_per_connection:
+            limit = self._limits.operations_per_connection
+            refusal = request_error(
+                f"This connection has {limit} operations; more are not allowed.", LimitExceeded.code
+            )
+            await self._refuse(event.id, [refusal])
+            return
+        operation = self._environment.executor.prepare(event.request)
+        if isinstance(operation, Result):
+            await self._refuse(event.id, operation.errors)
+            return
+        task = asyncio.create_task(self._run_operation(event.id, operation), name=f"operation {event.id[:50]}")
+        self._operations[event.id] = task
+
+    async def _refuse(self, operation_id: str, errors: list[FormattedError]) -> None:
+        await self._send(error_frame(operation_id, errors))
+        self._protocol.release(operation_id)
+
+    async def _run_operation(self, operation_id: str, operation: Operation) -> None:
+        try:
+            last = await self._stream(operation_id, operation)
+            await self._send(last)
+        except ConnectionGone:
+            pass
+        except Exception as error:  # noqa: BLE001 - a bug ends its operation, not the connection
+            with suppress(ConnectionGone):
+                await self._send(error_frame(operation_id, [format_exception(error)]))
+        # Only after the last frame: until then the client must not use the id again.
+        if self._operations.get(operation_id) is asyncio.current_task():
+            del self._operations[operation_id]
+            self._protocol.release(operation_id)
+
+    async def _stream(self, operation_id: str, operation: Operation) -> str:
+        """Send the results of an operation, and return its last frame."""
+        if self.principal is None:
+            raise RuntimeError("operations start after the acknowledgement")
+        context = self._environment.make_context(self.principal)
+        async with aclosing(self._environment.executor.stream(operation, context)) as results:
+            async for result in results:
+                if not result.executed:
+                    return error_frame(operation_id, result.errors)
+                await self._send(next_frame(operation_id, result.payload))
+        return complete_frame(operation_id)
+
+    def _cancel(self, operation_id: str) -> None:
+        """Cancel an operation once: a second time would interrupt the clean-up of its generator."""
+        task = self._operations.pop(operation_id)
+        self._cancelled.add(task)
+        task.add_done_callback(self._cancelled.discard)
+        if task is not asyncio.current_task():
+            task.cancel()
+
+    def _cancel_all(self) -> None:
+        for operation_id in list(self._operations):
+            self._cancel(operation_id)
+
+    def _expire_at(self, expires_at: datetime) -> None:
+        remaining_seconds = (expires_at - datetime.now(UTC)).total_seconds()
+        if remaining_seconds <= 0:
+            self.stop(CloseCode.FORBIDDEN, "Token expired")
+        else:
+            self._timer = asyncio.get_running_loop().call_later(remaining_seconds, self._expire_at, expires_at)
+
+    async def _send(self, frame: str) -> None:
+        """Write one frame. Raises ConnectionGone when it cannot be, or no longer may be, written."""
+        if self._closing is not None:
+            raise ConnectionGone
+        await self._write({"type": "websocket.send", "text": frame})
+
+    async def _write(self, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._limits.send_timeout_seconds):
+                await self._asgi_send(message)
+        except TimeoutError:
+            self.stop(CloseCode.TRY_AGAIN_LATER, "The peer does not read")
+            raise ConnectionGone from None
+        except (OSError, RuntimeError):  # RuntimeError: the server closed the socket itself
+            self.stop(None)
+            raise ConnectionGone from None
+
+    async def _finish(self, closing: Closing) -> None:
+        """End what runs, then close the socket."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._cancel_all()
+        if self._cancelled:
+            _, pending = await asyncio.wait(self._cancelled, timeout=self._limits.send_timeout_seconds)
+            if pending:
+                logger.error("%d cancelled operations did not end in time", len(pending))
+        if self.principal is not None:
+            self._connections.leave(self.principal.subject)
+        if closing.code is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_FRAME_TIMEOUT_SECONDS):
+                reason = close_reason(closing.reason)
+                await self._asgi_send({"type": "websocket.close", "code": closing.code.value, "reason": reason})
+        except (TimeoutError, OSError, RuntimeError):
+            pass  # the server gives the socket up when this returns
+
+
+def _refused(error: FormattedError) -> ProtocolViolation:
+    code = error["extensions"]["code"]
+    if code in {Unauthenticated.code, Forbidden.code}:
+        return ProtocolViolation(CloseCode.UNAUTHORIZED, error["message"])
+    if code == INTERNAL:
+        return ProtocolViolation(CloseCode.INTERNAL_ERROR, f"Internal error {error['extensions']['id']}")
+    return ProtocolViolation(CloseCode.TRY_AGAIN_LATER, error["message"])
+
+
+def _isoformat(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
