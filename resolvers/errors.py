@@ -17,9 +17,15 @@ ResolverError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from ..store import ModelConfig
+from ..store import ModelConfig, StoreUnavailable
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class ResolverError(Exception):
@@ -96,3 +102,25 @@ class Unavailable(RequestError):
     """The server cannot answer now; trying again later may help."""
 
     code = "UNAVAILABLE"
+
+
+@contextmanager
+def store_errors_translated() -> Iterator[None]:
+    """Turn the store's StoreUnavailable into Unavailable. Other errors of the store are bugs or damage, and pass."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise Unavailable("the database cannot be reached at the moment: try again later") from error
+
+
+def translates_store_errors(
+    resolver: Callable[_P, Coroutine[Any, Any, _T]],
+) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Decorate a resolver with `store_errors_translated`."""
+
+    @wraps(resolver)
+    async def translated(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        with store_errors_translated():
+            return await resolver(*args, **kwargs)
+
+    return translated

@@ -1,0 +1,34 @@
+"""What LiteLLM is given for a config: the name that it routes by, and all its keyword arguments."""
+
+from __future__ import annotations
+
+from ..store import Json, ModelConfig
+from .access import Context, Scope
+from .auth_types import AUTH_SCHEMES
+
+
+def litellm_model(config: ModelConfig) -> str | None:
+    """The provider's prefix and the model, such as `gemini/gemini-2.5-flash`; None for a placeholder."""
+    if config.provider is None or config.model is None:
+        return None
+    prefix = f"{config.provider}/"
+    return config.model if config.model.startswith(prefix) else prefix + config.model
+
+
+def litellm_params(context: Context, config: ModelConfig) -> dict[str, Json] | None:
+    """LiteLLM's keyword arguments, credentials too; None for a placeholder.
+
+    References stay as they are: the component resolves them. Raises Forbidden without `model_config:resolve`.
+    """
+    context.principal.require(Scope.MODEL_CONFIG_RESOLVE)
+    if not config.configured:
+        return None
+    secrets = context.store.open_secrets(config)
+    auth = {**config.auth.fields, **secrets.auth}
+    arguments: dict[str, Json] = {"model": litellm_model(config)}
+    if config.api_base is not None:
+        arguments["api_base"] = config.api_base
+    for field in AUTH_SCHEMES[config.auth.type].fields:
+        if field.name in auth:
+            arguments[field.litellm_name] = auth[field.name]
+    return {**config.params, **secrets.params, **arguments}

@@ -1,0 +1,213 @@
+"""Reading and writing model configs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from ..store import ModelConfig, ModelConfigDraft, Position, Selector, Transaction
+from .access import Context, Principal, Scope
+from .errors import (
+    AliasTaken,
+    BadUserInput,
+    Forbidden,
+    NotFound,
+    ProtectedDefault,
+    VersionConflict,
+    translates_store_errors,
+)
+from .inputs import ModelConfigInput, Unset
+from .merge import Merged, draft_of, merge, same_content
+from .validation import validate_alias, validate_input
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 100
+# A filter reads on through the configs in steps of this many rows.
+_FILTER_STEP = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a list is narrowed to; None means "any". `search` is part of alias, description or model, in any case."""
+
+    search: str | None = None
+    provider: str | None = None
+    configured: bool | None = None
+
+    def matches(self, config: ModelConfig) -> bool:
+        if self.provider is not None and config.provider != self.provider:
+            return False
+        if self.configured is not None and config.configured is not self.configured:
+            return False
+        texts = (config.alias, config.description or "", config.model or "")
+        return self.search is None or any(self.search.casefold() in text.casefold() for text in texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Configs in the order of their aliases, and whether more follow."""
+
+    configs: tuple[ModelConfig, ...]
+    has_next: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updated:
+    """The config after an update, None when it was only validated."""
+
+    config: ModelConfig | None
+    dropped_credentials: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """What was deleted, and the position of the deletion."""
+
+    id: str
+    alias: str
+    position: Position
+
+
+@translates_store_errors
+async def find(context: Context, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
+    """The config with this id or this alias (exactly one of both), None when there is none that the caller may see.
+
+    Raises Forbidden for an alias that the caller's key does not open.
+    """
+    context.principal.require(Scope.MODEL_CONFIG_READ)
+    if alias is not None:
+        require_alias(context.principal, alias)
+    config = await context.store.find(id=id, alias=alias)
+    return config if config is not None and context.principal.aliases.allows(config.alias) else None
+
+
+@translates_store_errors
+async def page(
+    context: Context, *, first: int | None = None, after: str | None = None, narrowed: Filter | None = None
+) -> Page:
+    """Up to `first` (1 to 100, 50 when None) configs that the caller may see, behind the cursor `after`."""
+    context.principal.require(Scope.MODEL_CONFIG_READ)
+    size = DEFAULT_PAGE if first is None else first
+    if not 1 <= size <= MAX_PAGE:
+        raise BadUserInput(f"first must be 1 to {MAX_PAGE}")
+    position = None if after is None else _alias_of_cursor(after)
+    selector = Selector(visible=context.principal.aliases)
+    found: list[ModelConfig] = []
+    step = size + 1 if narrowed is None else _FILTER_STEP
+    while len(found) <= size:
+        rows = await context.store.page(selector, first=step, after=position)
+        found.extend(row for row in rows if narrowed is None or narrowed.matches(row))
+        if len(rows) < step:
+            break
+        position = rows[-1].alias
+    return Page(configs=tuple(found[:size]), has_next=len(found) > size)
+
+
+def cursor_of(config: ModelConfig) -> str:
+    """The cursor that stands for the place behind this config. Opaque to clients."""
+    return base64.urlsafe_b64encode(config.alias.encode()).decode()
+
+
+@translates_store_errors
+async def create(context: Context, given: ModelConfigInput, *, validate_only: bool = False) -> ModelConfig | None:
+    """Make a config; None when it was only validated. Raises Forbidden, InvalidInput, AliasTaken."""
+    context.principal.require(Scope.MODEL_CONFIG_WRITE)
+    alias = None if isinstance(given.alias, Unset) else given.alias
+    validate_alias(alias)
+    assert alias is not None  # noqa: S101 - validate_alias refuses it
+    require_alias(context.principal, alias)
+    validate_input(given)
+    merged = merge(ModelConfigDraft(alias=alias), given)
+    async with context.store.transaction(by=context.principal.subject) as transaction:
+        await _require_free(transaction, alias)
+        return None if validate_only else await transaction.create(merged.draft)
+
+
+@translates_store_errors
+async def update(
+    context: Context,
+    *,
+    id: str,  # noqa: A002 - the API's name
+    expected_version: int,
+    given: ModelConfigInput,
+    validate_only: bool = False,
+) -> Updated:
+    """Change a config. One that would stay as it is keeps its version.
+
+    Raises Forbidden, InvalidInput, NotFound, VersionConflict, AliasTaken, ProtectedDefault.
+    """
+    context.principal.require(Scope.MODEL_CONFIG_WRITE)
+    validate_input(given)
+    async with context.store.transaction(by=context.principal.subject) as transaction:
+        config = await _find_for_write(context.principal, transaction, id, expected_version)
+        base = draft_of(config, transaction.open_secrets(config))
+        merged = merge(base, given)
+        if merged.draft.alias != config.alias:
+            await _check_rename(context.principal, transaction, config, merged.draft.alias)
+        if validate_only:
+            return Updated(config=None, dropped_credentials=merged.dropped_credentials)
+        if _changes(base, merged):
+            config = await transaction.update(config, merged.draft)
+        return Updated(config=config, dropped_credentials=merged.dropped_credentials)
+
+
+@translates_store_errors
+async def delete(context: Context, *, id: str, expected_version: int) -> Deleted:  # noqa: A002 - the API's name
+    """Delete a config. Raises Forbidden, NotFound, VersionConflict, ProtectedDefault."""
+    context.principal.require(Scope.MODEL_CONFIG_WRITE)
+    async with context.store.transaction(by=context.principal.subject) as transaction:
+        config = await _find_for_write(context.principal, transaction, id, expected_version)
+        if config.is_default:
+            raise ProtectedDefault(
+                f"{config.alias!r} is a default alias, which components count on: change it instead of deleting it",
+                ("input", "id"),
+            )
+        change = await transaction.delete(config)
+    return Deleted(id=config.id, alias=config.alias, position=Position(context.store.id, change.revision))
+
+
+def require_alias(principal: Principal, alias: str) -> None:
+    """Raise Forbidden unless the principal's key opens this alias."""
+    if not principal.aliases.allows(alias):
+        raise Forbidden(f"{principal.name!r} is bound to other aliases than {alias!r}")
+
+
+async def _find_for_write(
+    principal: Principal, transaction: Transaction, config_id: str, expected_version: int
+) -> ModelConfig:
+    config = await transaction.find(id=config_id)
+    if config is None or not principal.aliases.allows(config.alias):
+        raise NotFound("there is no model config with this id, or none that you may see", ("input", "id"))
+    if config.version != expected_version:
+        raise VersionConflict(
+            f"the config is at version {config.version}, not {expected_version}: somebody else changed it; "
+            "read it again and decide anew",
+            config,
+        )
+    return config
+
+
+async def _check_rename(principal: Principal, transaction: Transaction, config: ModelConfig, alias: str) -> None:
+    require_alias(principal, alias)
+    if config.is_default:
+        raise ProtectedDefault(
+            f"{config.alias!r} is a default alias, which components count on: it cannot be renamed", ("input", "alias")
+        )
+    await _require_free(transaction, alias)
+
+
+async def _require_free(transaction: Transaction, alias: str) -> None:
+    if await transaction.find(alias=alias) is not None:
+        raise AliasTaken(f"there is a model config with the alias {alias!r} already", ("input", "alias"))
+
+
+def _changes(base: ModelConfigDraft, merged: Merged) -> bool:
+    return merged.gives_credentials or not same_content(base, merged.draft)
+
+
+def _alias_of_cursor(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeError):
+        raise BadUserInput("after must be a cursor that an earlier page gave") from None

@@ -1,0 +1,42 @@
+"""The schema as a whole, and its export."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import strawberry
+from graphql import build_schema as build_from_sdl
+from graphql import lexicographic_sort_schema, print_schema
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+
+from .base import REVISION, Revision
+from .events import Bookmark, ModelConfigChange, ModelConfigSnapshot
+from .mutation import Mutation
+from .query import Query
+from .subscription import Subscription
+
+
+def build_schema(
+    *,
+    extensions: Iterable[type[SchemaExtension] | Callable[[], SchemaExtension]] = (),
+    execution_context_class: type[Any] | None = None,
+) -> strawberry.Schema:
+    """The schema with what a transport adds to it. `info.context` is a resolvers' Context."""
+    return strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[ModelConfigSnapshot, ModelConfigChange, Bookmark],
+        extensions=extensions,
+        execution_context_class=execution_context_class,
+        config=StrawberryConfig(scalar_map={Revision: REVISION}),
+    )
+
+
+schema = build_schema()
+
+
+def export() -> str:
+    """The schema as SDL: the text of `schema.graphql`. Sorted, so that it changes only when the API does."""
+    # Sorted here and not by Strawberry's `sort_schema`, which breaks unions at run time.
+    return print_schema(lexicographic_sort_schema(build_from_sdl(schema.as_str()))) + "\n"

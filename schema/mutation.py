@@ -1,0 +1,67 @@
+"""What can be changed."""
+
+from typing import Annotated
+
+import strawberry
+
+from ..resolvers import api_keys, model_config_import, model_configs
+from . import results
+from .base import Info, described
+from .errors import answer
+from .inputs import (
+    CreateApiKeyInput,
+    CreateModelConfigInput,
+    DeleteModelConfigInput,
+    ImportModelConfigsInput,
+    UpdateModelConfigInput,
+)
+
+_INPUT = strawberry.argument(name="input", description="What is wanted.")
+
+
+@strawberry.type(description="What can be changed. A mutation that answers with an error has changed nothing.")
+class Mutation:
+    @described("Make a model config. Needs `model_config:write`.")
+    async def create_model_config(
+        self, info: Info, given: Annotated[CreateModelConfigInput, _INPUT]
+    ) -> results.CreateModelConfigResult:
+        created = model_configs.create(info.context, given.to_input(), validate_only=bool(given.validate_only))
+        return await answer(created, results.CreateModelConfigPayload.of)
+
+    @described("Change a model config. Needs `model_config:write`.")
+    async def update_model_config(
+        self, info: Info, given: Annotated[UpdateModelConfigInput, _INPUT]
+    ) -> results.UpdateModelConfigResult:
+        updated = model_configs.update(
+            info.context,
+            id=given.id,
+            expected_version=given.expected_version,
+            given=given.to_input(),
+            validate_only=bool(given.validate_only),
+        )
+        return await answer(updated, results.UpdateModelConfigPayload.of)
+
+    @described("Delete a model config; components that use it are left without. Needs `model_config:write`.")
+    async def delete_model_config(
+        self, info: Info, given: Annotated[DeleteModelConfigInput, _INPUT]
+    ) -> results.DeleteModelConfigResult:
+        deleted = model_configs.delete(info.context, id=given.id, expected_version=given.expected_version)
+        return await answer(deleted, results.DeleteModelConfigPayload.of)
+
+    @described(
+        "Take over the model configs of a file, all at one revision. Entries that cannot be taken are skipped, each "
+        "with its reason. An existing config keeps its description and credentials where the file gives none. Needs "
+        "`model_config:write`."
+    )
+    async def import_model_configs(
+        self, info: Info, given: Annotated[ImportModelConfigsInput, _INPUT]
+    ) -> results.ImportModelConfigsResult:
+        imported = model_config_import.import_model_configs(info.context, given.to_request())
+        return await answer(imported, results.ImportModelConfigsPayload.of)
+
+    @described("Make an API key, whose secret is shown this once. Needs `api_key:admin`.")
+    async def create_api_key(
+        self, info: Info, given: Annotated[CreateApiKeyInput, _INPUT]
+    ) -> results.CreateApiKeyResult:
+        created = api_keys.create_api_key(info.context, given.to_request())
+        return await answer(created, results.CreateApiKeyPayload.of)

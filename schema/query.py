@@ -1,0 +1,53 @@
+"""What can be asked."""
+
+from typing import Annotated
+
+import strawberry
+from strawberry import Maybe
+
+from ..resolvers import model_configs
+from .base import Info, described
+from .inputs import ModelConfigFilter, ModelConfigRef, value_of
+from .types import ModelConfig, ModelConfigConnection, Node, Viewer
+
+
+@strawberry.type(description="What can be asked.")
+class Query:
+    @described("The object with this id; null when there is none that the viewer may see.")
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The object's id.")],  # noqa: A002 - the API's name
+    ) -> Node | None:
+        found = await model_configs.find(info.context, id=id)
+        return None if found is None else ModelConfig.of(found)
+
+    @described("Who is asking, and with which rights.")
+    def viewer(self, info: Info) -> Viewer:
+        return Viewer.of(info.context.principal)
+
+    @described("The model config with this id or alias; null when there is none. Needs `model_config:read`.")
+    async def model_config(
+        self, info: Info, by: Annotated[ModelConfigRef, strawberry.argument(description="Which one.")]
+    ) -> ModelConfig | None:
+        found = await model_configs.find(info.context, id=value_of(by.id), alias=value_of(by.alias))
+        return None if found is None else ModelConfig.of(found)
+
+    @described("The model configs that the viewer may see, in the order of their aliases. Needs `model_config:read`.")
+    async def model_configs(
+        self,
+        info: Info,
+        first: Annotated[
+            Maybe[int | None], strawberry.argument(description="How many, 1 to 100; 50 when absent or null.")
+        ] = None,
+        after: Annotated[
+            Maybe[str | None], strawberry.argument(description="The cursor behind which to begin, of an earlier page.")
+        ] = None,
+        filter: Annotated[  # noqa: A002 - the API's name
+            Maybe[ModelConfigFilter | None], strawberry.argument(description="Which ones; all when absent or null.")
+        ] = None,
+    ) -> ModelConfigConnection:
+        behind, given = value_of(after), value_of(filter)
+        narrowed = None if given is None else given.to_filter()
+        page = await model_configs.page(info.context, first=value_of(first), after=behind, narrowed=narrowed)
+        return ModelConfigConnection.of(page, after=behind)

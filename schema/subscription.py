@@ -1,0 +1,55 @@
+"""What can be watched."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+import strawberry
+from strawberry import Maybe
+
+from ..resolvers import subscriptions
+from ..store import WatchEvent
+from .base import Info, Revision, described_subscription
+from .events import ModelConfigEvent, model_config_event
+from .inputs import ModelConfigRef, value_of
+
+
+@strawberry.type(description="What can be watched.")
+class Subscription:
+    @described_subscription(
+        "The current state of what `by` names, at once, then every later change. Intermediate versions may be "
+        "skipped; the latest never is. Needs `model_config:read`."
+    )
+    async def model_config_changed(
+        self,
+        info: Info,
+        by: Annotated[
+            Maybe[list[ModelConfigRef] | None],
+            strawberry.argument(
+                description="Which configs; all that the viewer may see when absent, null or empty. An alias may be "
+                "one that no config has yet."
+            ),
+        ] = None,
+        since: Annotated[
+            Maybe[Revision | None],
+            strawberry.argument(
+                description="The last event's revision, to go on from there: the first event is then the difference, "
+                "a bookmark when there is none, or a snapshot with `reset` when it cannot be told."
+            ),
+        ] = None,
+    ) -> AsyncGenerator[ModelConfigEvent, None]:
+        refs = value_of(by) or []
+        events = subscriptions.watch(
+            info.context,
+            ids=[ref.id.value for ref in refs if ref.id is not None],
+            aliases=[ref.alias.value for ref in refs if ref.alias is not None],
+            since=value_of(since),
+        )
+        # Returned, not yielded from: what `watch` raises is then the answer to the subscribe itself.
+        return _converted(events)
+
+
+async def _converted(events: AsyncGenerator[WatchEvent, None]) -> AsyncGenerator[ModelConfigEvent, None]:
+    async with aclosing(events):
+        async for event in events:
+            yield model_config_event(event)

@@ -1,0 +1,179 @@
+"""Model configs and what belongs to them."""
+
+from datetime import datetime
+from typing import Self
+
+import strawberry
+from strawberry.scalars import JSON
+
+from .. import store
+from ..resolvers import litellm_params, model_configs
+from ..resolvers.access import Principal
+from ..store import Position
+from .auth import ModelAuth, model_auth
+from .base import Info, Revision, described, revision
+
+
+@strawberry.interface(description="An object with an id of its own, which `node` finds.")
+class Node:
+    id: strawberry.ID = strawberry.field(description="The object's id. Opaque, and never used again.")
+
+
+@strawberry.type(description="The settings of one model at one version.")
+class ModelConfig(Node):
+    record: strawberry.Private[store.ModelConfig]
+    alias: str = strawberry.field(description="The unique name that components ask for, 1 to 100 characters.")
+    description: str | None = strawberry.field(description="A text for people.")
+    provider: str | None = strawberry.field(
+        description="LiteLLM's name of the provider, such as `openai`; null until configured."
+    )
+    model: str | None = strawberry.field(description="The provider's name of the model; null until configured.")
+    api_base: str | None = strawberry.field(
+        description="The address of the model endpoint, or a reference `os.environ/NAME`; null for the provider's own."
+    )
+    auth: ModelAuth = strawberry.field(description="How LiteLLM signs in to the model endpoint, without secrets.")
+    params: JSON = strawberry.field(
+        description="Keyword arguments for LiteLLM's call, by name, without the sealed ones. A null is None there."
+    )
+    sealed_params: list[str] = strawberry.field(
+        description="The names of those params that hold a secret; `litellmParams` has their values."
+    )
+    max_input_tokens: int | None = strawberry.field(
+        description="The most tokens that a call may send; null leaves it to LiteLLM's registry."
+    )
+    configured: bool = strawberry.field(description="Whether calls can be made: provider and model are set.")
+    is_default: bool = strawberry.field(
+        description="Whether this is one of the default aliases, which can neither be deleted nor renamed."
+    )
+    version: int = strawberry.field(description="Counts this config's changes, from 1; `expectedVersion` of a write.")
+    created_at: datetime = strawberry.field(description="When the config was made (UTC).")
+    created_by: str = strawberry.field(description="Who made the config, such as `api_key:k3j9x2q8ab`.")
+    updated_at: datetime = strawberry.field(description="When this version was made (UTC).")
+    updated_by: str = strawberry.field(description="Who made this version.")
+
+    @described("The revision that made this version.")
+    def revision(self, info: Info) -> Revision:
+        return revision(Position(info.context.store.id, self.record.revision))
+
+    @described("The name that LiteLLM routes by, such as `gemini/gemini-2.5-flash`; null for a placeholder.")
+    def litellm_model(self) -> str | None:
+        return litellm_params.litellm_model(self.record)
+
+    @described(
+        "All keyword arguments that LiteLLM needs, credentials too; null for a placeholder. References "
+        "are left to the component. Needs the scope `model_config:resolve`; without it, null and an error FORBIDDEN."
+    )
+    def litellm_params(self, info: Info) -> JSON | None:
+        arguments = litellm_params.litellm_params(info.context, self.record)
+        return None if arguments is None else JSON(arguments)
+
+    @classmethod
+    def of(cls, record: store.ModelConfig) -> Self:
+        """Convert the record."""
+        return cls(
+            record=record,
+            id=strawberry.ID(record.id),
+            alias=record.alias,
+            description=record.description,
+            provider=record.provider,
+            model=record.model,
+            api_base=record.api_base,
+            auth=model_auth(record.auth),
+            params=JSON(dict(record.params)),
+            sealed_params=list(record.sealed_params),
+            max_input_tokens=record.max_input_tokens,
+            configured=record.configured,
+            is_default=record.is_default,
+            version=record.version,
+            created_at=record.created_at,
+            created_by=record.created_by,
+            updated_at=record.updated_at,
+            updated_by=record.updated_by,
+        )
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follow; ask with `after: endCursor`.")
+    has_previous_page: bool = strawberry.field(description="Whether this page was asked for with `after`.")
+    start_cursor: str | None = strawberry.field(description="The first edge's cursor; null on an empty page.")
+    end_cursor: str | None = strawberry.field(description="The last edge's cursor; null on an empty page.")
+
+
+@strawberry.type(description="A model config in a list.")
+class ModelConfigEdge:
+    cursor: str = strawberry.field(description="The place behind this config in the list. Opaque.")
+    node: ModelConfig = strawberry.field(description="The config.")
+
+
+@strawberry.type(description="A page of model configs, in the order of their aliases.")
+class ModelConfigConnection:
+    edges: list[ModelConfigEdge] = strawberry.field(description="The configs with their cursors.")
+    page_info: PageInfo = strawberry.field(description="Where this page lies in the list.")
+
+    @classmethod
+    def of(cls, page: model_configs.Page, *, after: str | None) -> Self:
+        """Convert the page that was asked for with this `after`."""
+        edges = [
+            ModelConfigEdge(cursor=model_configs.cursor_of(config), node=ModelConfig.of(config))
+            for config in page.configs
+        ]
+        page_info = PageInfo(
+            has_next_page=page.has_next,
+            has_previous_page=after is not None,
+            start_cursor=edges[0].cursor if edges else None,
+            end_cursor=edges[-1].cursor if edges else None,
+        )
+        return cls(edges=edges, page_info=page_info)
+
+
+@strawberry.type(description="Who is asking.")
+class Viewer:
+    subject: str = strawberry.field(description="What `createdBy` and `updatedBy` say for the viewer's writes.")
+    name: str = strawberry.field(description="The name of the API key.")
+    scopes: list[str] = strawberry.field(description="What the viewer may do, such as `model_config:read`.")
+    aliases: list[str] | None = strawberry.field(
+        description="The aliases that the viewer may see, exact or with `*` for any text; null for all."
+    )
+    token_expires_at: datetime | None = strawberry.field(
+        description="When the viewer's credential ends (UTC); null when it does not."
+    )
+
+    @classmethod
+    def of(cls, principal: Principal) -> Self:
+        """Convert the principal."""
+        patterns = principal.aliases.patterns
+        return cls(
+            subject=principal.subject,
+            name=principal.name,
+            scopes=sorted(scope.value for scope in principal.scopes),
+            aliases=None if patterns is None else list(patterns),
+            token_expires_at=principal.expires_at,
+        )
+
+
+@strawberry.type(description="An API key, without its secret.")
+class ApiKey:
+    id: strawberry.ID = strawberry.field(description="The key's id, the part of the key between its two underscores.")
+    name: str = strawberry.field(description="What people call it.")
+    scopes: list[str] = strawberry.field(description="What it permits, such as `model_config:read`.")
+    aliases: list[str] | None = strawberry.field(
+        description="The aliases that it opens, exact or with `*` for any text; null for all."
+    )
+    created_at: datetime = strawberry.field(description="When it was made (UTC).")
+    created_by: str = strawberry.field(description="Who made it.")
+    expires_at: datetime | None = strawberry.field(description="When it ends (UTC); null when it does not.")
+
+    @classmethod
+    def of(cls, record: store.ApiKey) -> Self:
+        """Convert the record."""
+        patterns = record.aliases.patterns
+        return cls(
+            id=strawberry.ID(record.id),
+            name=record.name,
+            scopes=sorted(record.scopes),
+            aliases=None if patterns is None else list(patterns),
+            created_at=record.created_at,
+            created_by=record.created_by,
+            expires_at=record.expires_at,
+        )
