@@ -58,7 +58,7 @@ def read_document(content: str) -> Json:
         raise malformed(f"{_place(error)}{_text(error)}") from None
     except yaml.reader.ReaderError as error:
         line = content.count("\n", 0, error.position) + 1
-        raise malformed(f"line {line}: a character that YAML does not allow (U+{ord(error.character):04X})") from None
+        raise malformed(f"line {line}: a character that YAML does not allow (U+{error.character:04X})") from None
 
 
 class _Wrong(yaml.MarkedYAMLError):

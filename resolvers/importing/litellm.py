@@ -54,7 +54,8 @@ async def _entry(place: str, deployment: Json, taken: set[str]) -> ParsedEntry:
 def _check_name(alias: str, taken: set[str]) -> None:
     if "*" in alias:
         raise SkipEntry(
-            f"{alias!r} is a wildcard that stands for many models: write one entry per model, each with a name without *"
+            f"{alias!r} is a wildcard that stands for many models: write one entry per model, each with a name "
+            "without *"
         )
     if alias in taken:
         raise SkipEntry(
