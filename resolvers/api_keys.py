@@ -10,7 +10,7 @@ import string
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ..store import AliasPatterns, ApiKey, Store
+from ..store import AliasPatterns, ApiKey, Store, StoreError
 from .access import ALL_SCOPES, Context, Principal, Scope
 from .errors import Forbidden, InvalidInput, Unauthenticated, translates_store_errors
 from .validation import validate_name
@@ -97,7 +97,7 @@ async def ensure_admin_key(store: Store, given: str | None) -> str | None:
     if given is None:
         if await store.api_keys.any():
             return None
-        created = _admin_key(secrets_from=None)
+        created = _admin_key(token=None)
         await store.api_keys.add(created.key)
         return created.secret
     match = _TOKEN.fullmatch(given)
@@ -108,20 +108,26 @@ async def ensure_admin_key(store: Store, given: str | None) -> str | None:
         )
     existing = await store.api_keys.find(match[1])
     if existing is None:
-        await store.api_keys.add(_admin_key(secrets_from=match).key)
-    elif not hmac.compare_digest(existing.secret_hash, _hash(match[2])):
+        try:
+            await store.api_keys.add(_admin_key(token=match).key)
+        except StoreError:
+            # Another server that starts at the same moment may have been first.
+            existing = await store.api_keys.find(match[1])
+            if existing is None:
+                raise
+    if existing is not None and not hmac.compare_digest(existing.secret_hash, _hash(match[2])):
         raise InvalidInput(f"there is another API key with the id {match[1]}: choose another id for the given one")
     return None
 
 
-def _admin_key(*, secrets_from: re.Match[str] | None) -> CreatedApiKey:
+def _admin_key(*, token: re.Match[str] | None) -> CreatedApiKey:
     return _new_key(
         name="administrator",
         scopes=ALL_SCOPES,
         aliases=AliasPatterns(),
         created_by="system",
         now=datetime.now(UTC),
-        token=secrets_from,
+        token=token,
     )
 
 

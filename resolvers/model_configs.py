@@ -19,7 +19,7 @@ from .errors import (
 )
 from .inputs import ModelConfigInput, Unset
 from .merge import Merged, draft_of, merge, same_content
-from .validation import validate_alias, validate_input
+from .validation import can_be_stored, validate_alias, validate_input
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -78,6 +78,8 @@ async def find(context: Context, *, id: str | None = None, alias: str | None = N
     context.principal.require(Scope.MODEL_CONFIG_READ)
     if alias is not None:
         require_alias(context.principal, alias)
+    if not can_be_stored(id or alias or ""):
+        return None
     config = await context.store.find(id=id, alias=alias)
     return config if config is not None and context.principal.aliases.allows(config.alias) else None
 
@@ -176,7 +178,7 @@ def require_alias(principal: Principal, alias: str) -> None:
 async def _find_for_write(
     principal: Principal, transaction: Transaction, config_id: str, expected_version: int
 ) -> ModelConfig:
-    config = await transaction.find(id=config_id)
+    config = await transaction.find(id=config_id) if can_be_stored(config_id) else None
     if config is None or not principal.aliases.allows(config.alias):
         raise NotFound("there is no model config with this id, or none that you may see", ("input", "id"))
     if config.version != expected_version:

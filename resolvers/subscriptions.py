@@ -10,6 +10,7 @@ from ..store import Position, Selector, WatchEvent
 from .access import Context, Scope
 from .errors import BadUserInput, Unauthenticated, store_errors_translated
 from .model_configs import require_alias
+from .validation import can_be_stored
 
 MAX_WATCHED = 1_000
 
@@ -27,6 +28,8 @@ def watch(
     named_ids, named_aliases = frozenset(ids), frozenset(aliases)
     if len(named_ids) + len(named_aliases) > MAX_WATCHED:
         raise BadUserInput(f"a watch names at most {MAX_WATCHED} configs; without `by` it sees all")
+    if not all(can_be_stored(name) for name in named_ids | named_aliases):
+        raise BadUserInput("by names a config with a control character, which none has")
     for alias in sorted(named_aliases):
         require_alias(principal, alias)
     selector = Selector(ids=named_ids or None, aliases=named_aliases or None, visible=principal.aliases)

@@ -125,6 +125,11 @@ def _validate_description(text: str) -> None:
         raise InvalidInput("description must not contain control characters other than line breaks and tabs", path)
 
 
+def can_be_stored(name: str) -> bool:
+    """Whether an id or alias can exist at all. Others need not be asked for, and a database may choke on them."""
+    return not any(_is_control(char) for char in name)
+
+
 def _is_control(char: str) -> bool:
     """Control characters, line and paragraph separators, and lone surrogates, which no database keeps."""
     return unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}
