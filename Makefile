@@ -1,17 +1,18 @@
 # Everything runs in .venv of this checkout. `make check` and `make demo` set up all they need.
 VENV := .venv
 BIN := $(VENV)/bin
+CHROMIUM := /usr/bin/chromium
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS := never
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check check-long format lint types imports schema test build lock clean
+.PHONY: help setup console check-console demo check check-long format lint types imports schema test build lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## Make .venv and install everything into it
+setup: $(VENV)/.installed console ## Make .venv and install everything into it; build the web pages
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Modelwire needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
@@ -20,10 +21,26 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[server]' --group dev
 	@touch $@
 
+# The web pages. Without npm the server runs and says that they are not built; the tests need them.
+CONSOLE_SOURCES := $(shell find console/src -type f) $(wildcard console/*.html console/*.ts console/*.json)
+
+console: console/dist/graphiql.html ## Build the web pages (GraphiQL)
+
+console/dist/graphiql.html: $(CONSOLE_SOURCES)
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory console/node_modules/.package-lock.json && cd console && npm run --silent build -- --logLevel error && touch dist/graphiql.html; \
+	else echo "The web pages are not built: npm is missing. Install Node 20.19 or newer and run make console."; fi
+
+console/node_modules/.package-lock.json: console/package.json console/package-lock.json
+	@cd console && npm ci --loglevel error && touch node_modules/.package-lock.json
+
+$(CHROMIUM):
+	@test "$$(id -u)" = 0 || { echo "The browser tests need Chromium: sudo apt-get install --no-install-recommends chromium"; exit 1; }
+	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null
+
 demo: setup ## Run the whole line: server, endpoint, three components, one live change (ONCE=1 ends by itself)
 	@$(BIN)/modelwire demo $(if $(ONCE),--once)
 
-check: setup lint types imports schema test ## Everything that CI checks
+check: setup $(CHROMIUM) lint types imports schema check-console test ## Everything that CI checks
 
 lint:
 	$(BIN)/ruff check .
@@ -38,6 +55,9 @@ imports:
 schema:
 	$(BIN)/modelwire schema --check schema.graphql
 
+check-console:
+	cd console && npm run --silent check
+
 test:
 	$(BIN)/pytest -m 'not long'
 
@@ -51,9 +71,10 @@ format: setup ## Format the code and sort its imports
 build: setup ## Build the wheel and the sdist into dist/
 	$(BIN)/python -m build --installer uv
 
-lock: ## Refresh constraints.txt (every transitive version)
+lock: ## Refresh constraints.txt and console/package-lock.json (every transitive version)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-emit-index-url --no-annotate --extra server --group dev pyproject.toml --output-file constraints.txt
+	cd console && npm run --silent lock
 
 clean: ## Remove what was built and installed here
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) dist console/dist console/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
