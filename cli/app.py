@@ -1,0 +1,119 @@
+"""The commands and their arguments. Each loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import CommandError, ExitCode, server_extra
+from .output import Output
+
+app = typer.Typer(
+    name="modelwire",
+    help="Model configurations for fleets of LLM agents, and the wire that brings every change to each of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="The settings file, instead of ./modelwire.toml.")
+]
+
+
+def run() -> None:
+    """Run the command line that the process was started with, and exit with its code."""
+    try:
+        app(prog_name="modelwire")
+    except CommandError as error:
+        print(f"modelwire: {error}", file=sys.stderr)  # noqa: T201 -- the command line's own output
+        sys.exit(error.exit_code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(f"modelwire {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(context_settings=_OWN_OPTIONS)
+def serve(context: typer.Context) -> None:
+    """Run the server: the GraphQL API on an embedded database."""
+    with server_extra("serve"):
+        from .serve import serve_app
+    serve_app(args=context.args, prog_name="modelwire serve")
+
+
+@app.command()
+def demo(
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End after the change has arrived: 0 when all went well, else 1 and the reason."),
+    ] = False,
+) -> None:
+    """Show the whole line on this machine: a server, an endpoint, three components, and one live change."""
+    with server_extra("demo"):
+        from .demo.run import run_demo
+    raise typer.Exit(run_demo(once=once))
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="LiteLLM config.yaml files.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen and write nothing.")] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(help="The server's address.", envvar="MODELWIRE_URL", show_default="http://127.0.0.1:8400"),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(help="An API key with the scope model_config:write.", envvar="MODELWIRE_TOKEN")
+    ] = None,
+    output: Annotated[Output, typer.Option(help="How to print the result.")] = Output.TABLE,
+) -> None:
+    """Import model configs from LiteLLM files. Each file is taken whole, in one transaction, or not at all.
+
+    An entry that cannot be taken is shown with its reason and what to do about it; such entries do not fail the import.
+    """
+    from .import_command import import_files
+
+    raise typer.Exit(import_files(files, dry_run=dry_run, url=url, token=token, output=output))
+
+
+@app.command()
+def schema(
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare with this file: 1 and the difference when it drifted.")
+    ] = None,
+) -> None:
+    """Print the GraphQL schema, or check that a file holds it."""
+    with server_extra("schema"):
+        from .schema_command import check_schema, print_schema
+    raise typer.Exit(print_schema() if check is None else check_schema(check))
+
+
+@app.command()
+def migrate(config: ConfigFile = None) -> None:
+    """Bring the database to this version, making it when there is none. `serve` does the same at its start."""
+    with server_extra("migrate"):
+        from .serve import migrate_database
+    typer.echo(migrate_database(config))
+
+
+__all__ = ["ExitCode", "app", "run"]

@@ -1,0 +1,35 @@
+"""`modelwire schema`: the GraphQL schema that the code makes, and whether a file still holds it."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+
+import typer
+
+from .. import schema
+from .errors import CommandError, ExitCode
+
+
+def print_schema() -> ExitCode:
+    """Print it as SDL, sorted, with descriptions."""
+    sys.stdout.write(schema.export())
+    return ExitCode.DONE
+
+
+def check_schema(path: Path) -> ExitCode:
+    """Compare `path` with the code's schema. FAILED and a unified diff when they differ."""
+    try:
+        written = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}", ExitCode.USAGE) from None
+    made = schema.export()
+    if written == made:
+        typer.echo(f"{path} is the schema of the code.")
+        return ExitCode.DONE
+    difference = difflib.unified_diff(
+        written.splitlines(keepends=True), made.splitlines(keepends=True), str(path), "the code's schema"
+    )
+    sys.stdout.writelines(difference)
+    raise CommandError(f"{path} is not the schema of the code any more: modelwire schema > {path}")

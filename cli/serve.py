@@ -1,0 +1,94 @@
+"""`modelwire serve` and `migrate`: the options come from the table of settings."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..server.logs import configure_logging
+from ..server.settings import Setting, Settings, SettingsError, load_settings, settings_table
+from .errors import CommandError, ExitCode
+
+serve_app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _load(flags: dict[str, Any], config: Path | None) -> Settings:
+    # The settings are not there yet that say how to log: what they warn about is shown in any case.
+    configure_logging("warning")
+    try:
+        return load_settings(flags, config)
+    except SettingsError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
+
+
+def _serve(config: Path | None = None, **flags: str | None) -> None:
+    settings = _load({name: value for name, value in flags.items() if value is not None}, config)
+    configure_logging(settings.log_level)
+    # Only now, so that a mistake in an option is answered at once.
+    from ..server.database import StartError
+    from ..server.run import run_server
+
+    try:
+        run_server(settings)
+    except StartError as error:
+        raise CommandError(str(error)) from None
+
+
+def migrate_database(config: Path | None) -> str:
+    """Migrate the database of the settings; the sentence that says so. Raises CommandError."""
+    settings = _load({}, config)
+    from ..server.database import StartError, prepare_database
+
+    try:
+        prepare_database(settings)
+    except StartError as error:
+        raise CommandError(str(error)) from None
+    return f"{settings.database_path} is up to date."
+
+
+def _option(setting: Setting) -> inspect.Parameter:
+    default = f"{setting.default}{f' {setting.unit}' if setting.unit else ''}"
+    text = f"{setting.help} ({setting.variable}{f'; default: {default}' if default else ''})"
+    option = typer.Option(
+        setting.flag,
+        metavar=setting.type if "|" in setting.type else setting.type.upper(),
+        help=text,
+        show_default=False,
+    )
+    return inspect.Parameter(
+        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+def _with_options(table: tuple[Setting, ...]) -> None:
+    """Give the command one option for each setting that may stand in a process list."""
+    secrets = ", ".join(setting.variable for setting in table if setting.flag is None)
+    config = inspect.Parameter(
+        "config",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            Path | None,
+            typer.Option("--config", metavar="FILE", help="The settings file, instead of ./modelwire.toml."),
+        ],
+    )
+    options = [config, *(_option(setting) for setting in table if setting.flag is not None)]
+    _serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    _serve.__annotations__ = {option.name: option.annotation for option in options}
+    _serve.__doc__ = f"""Run the server: the GraphQL API on an embedded database.
+
+    Settings come from environment variables, then modelwire.toml, then these options; what comes later wins.
+    Secrets are no options: {secrets} come from the environment or the file.
+    """
+
+
+_with_options(settings_table())
+serve_app.command()(_serve)

@@ -1,0 +1,142 @@
+"""The app: the GraphQL endpoint, the two health checks and a page that says what this is, and what they stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from ..resolvers.access import Context, Principal
+from ..resolvers.api_keys import ensure_admin_key
+from ..resolvers.errors import ResolverError
+from ..schema import schema
+from ..store import Feed, Store, StoreError, open_store
+from .authentication import authenticate
+from .database import StartError, database_url, prepare_database
+from .graphql import GraphQLEndpoint
+from .pages import STATIC_FOLDER, SecurityHeaders, start_page
+from .settings import Settings
+
+READY_TIMEOUT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a start found and made. `admin_key` is the administrator key if one was made now, to be shown this once."""
+
+    settings: Settings
+    key_file_made: bool
+    admin_key: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes work with, from the start of the app to its end."""
+
+    store: Store
+    feed: Feed
+    endpoint: GraphQLEndpoint
+
+
+def create_app(settings: Settings, announce: Callable[[Start], None]) -> Starlette:
+    """The server as an ASGI app. Its lifespan migrates the database, opens it and follows its change log.
+
+    `announce` is called once at the end of the start. The lifespan raises StartError.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with _services(settings, announce) as services:
+            app.state.services = services
+            yield
+
+    graphql = _GraphQL()
+    return Starlette(
+        routes=[
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            Route("/healthz", _healthz, methods=["GET"]),
+            Route("/readyz", _readyz, methods=["GET"]),
+            Route("/", start_page, methods=["GET"]),
+            Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
+        ],
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=lifespan,
+    )
+
+
+class _GraphQL:
+    """The endpoint of the running app, whatever the method."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services: Services = scope["app"].state.services
+        await services.endpoint(scope, receive, send)
+
+
+@contextlib.asynccontextmanager
+async def _services(settings: Settings, announce: Callable[[Start], None]) -> AsyncIterator[Services]:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
+            store = await open_store(database_url(settings), keyring)
+            stack.push_async_callback(store.close)
+            given = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
+            admin_key = await ensure_admin_key(store, given)
+            feed = Feed(store, poll_seconds=settings.feed_poll_seconds, bookmark_seconds=settings.bookmark_seconds)
+            store.on_commit(feed.wake)
+            await feed.start()
+            stack.push_async_callback(feed.stop)
+        except (StoreError, ResolverError) as error:
+            raise StartError(str(error)) from error
+
+        async def principal(authorization: str | None) -> Principal:
+            return await authenticate(store, authorization)
+
+        endpoint = GraphQLEndpoint(
+            schema,
+            authenticate=principal,
+            context=lambda principal: Context(principal, store, feed),
+            limits=settings.limits,
+            allowed_origins=settings.allowed_origins,
+        )
+        stack.push_async_callback(endpoint.close)
+        announce(Start(settings=settings, key_file_made=key_file_made, admin_key=admin_key))
+        yield Services(store, feed, endpoint)
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+async def _readyz(request: Request) -> Response:
+    services: Services = request.app.state.services
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
+            await services.store.revision()
+    except TimeoutError:
+        return _not_ready("the database does not answer")
+    except StoreError as error:
+        return _not_ready(f"the database cannot be read: {error}")
+    if services.feed.error is not None:
+        return _not_ready(f"the change log cannot be followed: {services.feed.error}")
+    return JSONResponse({"status": "ready"})
+
+
+def _not_ready(reason: str) -> Response:
+    return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for HTTPException alone
+    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)

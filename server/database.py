@@ -1,0 +1,46 @@
+"""What has to be there before the server can open its database: the folder, the keys, the schema."""
+
+from __future__ import annotations
+
+from ..store import Keyring, KeyringError, StoreError, migrate
+from .settings import Settings
+
+
+class StartError(Exception):
+    """The server cannot start. The text says why and what to do, and holds no secret."""
+
+
+def database_url(settings: Settings) -> str:
+    """The database's address with its whole path."""
+    return f"sqlite:///{settings.database_path}"
+
+
+def prepare_database(settings: Settings) -> tuple[Keyring, bool]:
+    """Make sure that keys and database are there and of this version. The bool says that the key file was made now.
+
+    The keys come first: a database without its key file has lost it, and a new one would not open what it holds.
+    Raises StartError.
+    """
+    path = settings.database_path
+    existed = path.exists()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if settings.encryption_keys is not None:
+            keyring, made = Keyring.parse(settings.encryption_keys.get_secret_value()), False
+        elif existed and not settings.key_file.exists():
+            raise StartError(
+                f"the database {path} is there and its key file {settings.key_file} is not: put the key file back, or "
+                "set MODELWIRE_ENCRYPTION_KEYS to the keys that the database was used with"
+            )
+        else:
+            keyring, made = Keyring.from_file(settings.key_file)
+    except KeyringError as error:
+        source = "MODELWIRE_ENCRYPTION_KEYS" if settings.encryption_keys is not None else str(settings.key_file)
+        raise StartError(f"{source}: {error}") from error
+    except OSError as error:
+        raise StartError(f"the data folder {path.parent} cannot be used: {error.strerror}") from error
+    try:
+        migrate(database_url(settings))
+    except StoreError as error:
+        raise StartError(str(error)) from error
+    return keyring, made

@@ -1,0 +1,131 @@
+"""One server process: the socket, the signals, what is printed and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from .app import Start, create_app
+from .database import StartError
+from .graphql import WebSocketProtocol
+from .settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 2
+"""How long open operations, and then open connections, may take to end when the server stops."""
+
+PING_SECONDS = 20.0
+
+
+def run_server(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartError when it cannot start; changes nothing when the port is taken."""
+    listener = _listen(settings)
+    if settings.port == 0:
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    with listener:
+        asyncio.run(_serve(settings, listener))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.host, settings.port
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server((str(address[0]), port), family=family, backlog=2048)
+    except OSError as error:
+        raise StartError(_why_not(error, host, port)) from error
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        what = "is in use: stop what listens there, or choose another port with --port or MODELWIRE_PORT"
+    elif error.errno == errno.EACCES:
+        what = "may not be used by this user: choose a port above 1023 with --port or MODELWIRE_PORT"
+    elif isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is no address of this machine: choose another with --host or MODELWIRE_HOST"
+    else:
+        what = f"cannot be listened on: {os.strerror(error.errno or 0)}"
+    return f"port {port} of {host} {what}"
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    app = create_app(settings, announce)
+    server = _Server(app, settings)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    # uvicorn takes the signals while it serves and raises them again at its end: without handlers of our own that
+    # second signal would kill the process before the store is closed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    async with app.router.lifespan_context(app):
+        logger.info("serving on port %s", settings.port)
+        await server.serve(sockets=[listener])
+    logger.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """Closes the GraphQL operations before uvicorn cuts their connections."""
+
+    def __init__(self, app: Starlette, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                # The lifespan is entered outside, so that an error in it is one sentence and not a traceback.
+                lifespan="off",
+                ws=WebSocketProtocol,
+                ws_per_message_deflate=False,
+                ws_max_size=settings.max_message_bytes,
+                ws_ping_interval=PING_SECONDS,
+                ws_ping_timeout=PING_SECONDS,
+                timeout_graceful_shutdown=CLOSE_SECONDS,
+                proxy_headers=False,
+                server_header=False,
+                access_log=False,
+                log_config=None,
+            )
+        )
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logger.info("stopping")
+        await self._app.state.services.endpoint.close(timeout_seconds=CLOSE_SECONDS)
+        await super().shutdown(sockets)
+
+
+def announce(start: Start) -> None:
+    """Tell the person at the terminal where the server is, and once its administrator key."""
+    settings = start.settings
+    address = _address(settings)
+    lines = [
+        f"Modelwire:         {address}",
+        f"GraphQL:           {address}/graphql",
+        f"Database:          {settings.database_path}",
+    ]
+    if settings.encryption_keys is not None:
+        lines.append("Encryption keys:   MODELWIRE_ENCRYPTION_KEYS")
+    elif start.key_file_made:
+        lines.append(
+            f"Encryption keys:   {settings.key_file} (made now; keep a copy: only it opens the stored secrets)"
+        )
+    else:
+        lines.append(f"Encryption keys:   {settings.key_file}")
+    if start.admin_key is not None:
+        lines.append(f"Administrator key: {start.admin_key} (shown this once; only its hash is stored)")
+    elif settings.admin_key is not None:
+        lines.append("Administrator key: as set by MODELWIRE_ADMIN_KEY")
+    print("\n".join(lines), flush=True)  # noqa: T201 -- what a person starts the server for
+
+
+def _address(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 -- compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -1,0 +1,302 @@
+"""The settings of the server: one table that makes the validation, `modelwire serve --help` and the reference.
+
+They come from `MODELWIRE_*` environment variables, then a `modelwire.toml`, then flags; what comes later wins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from .graphql.limits import Limits
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "MODELWIRE_"
+FILE_NAME = "modelwire.toml"
+
+SUBSCRIBER_VARIABLES = frozenset({"MODELWIRE_URL", "MODELWIRE_TOKEN", "MODELWIRE_COMPONENT", "MODELWIRE_CACHE"})
+"""Variables that components and the command line read; a server may see them too."""
+
+LIMITS = Limits()
+
+
+class SettingsError(Exception):
+    """The settings cannot be used as they are. The text names each setting and what it may be, never a secret value."""
+
+
+def _data_dir() -> Path:
+    home = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share") / "modelwire"
+
+
+class Settings(BaseSettings):
+    """How one server process runs. Durations are seconds, sizes bytes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: str = Field(
+        "sqlite:///modelwire.db",
+        description="The database. A relative SQLite path lies in the data folder.",
+    )
+    data_dir: Path = Field(
+        default_factory=_data_dir,
+        description="The folder of the embedded database and of the key file that opens its secrets.",
+        json_schema_extra={"default": "$XDG_DATA_HOME/modelwire or ~/.local/share/modelwire"},
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(8400, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    encryption_keys: SecretStr | None = Field(
+        None,
+        description="The keys that seal stored secrets: comma-separated, each 32 bytes in URL-safe base64, with an "
+        "optional `name:` in front. The first seals, all open. Without any, a key file is made next to the database.",
+    )
+    admin_key: SecretStr | None = Field(
+        None,
+        description="Sets the administrator key at the first start, instead of making one: "
+        "mw_<10 lower-case letters and digits>_<64 hex digits>.",
+    )
+    allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Web pages of these origins (https://host:port, comma-separated) may use the API besides its own.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe messages to log."
+    )
+    feed_poll_seconds: float = Field(
+        0.2,
+        gt=0,
+        le=10,
+        description="How long a commit of another process on the same database may stay unseen.",
+        json_schema_extra={"unit": "s"},
+    )
+    bookmark_seconds: float = Field(
+        25.0,
+        gt=0,
+        le=30,
+        description="A subscription that has nothing to say for this long says where it stands.",
+        json_schema_extra={"unit": "s"},
+    )
+    max_message_bytes: int = Field(
+        LIMITS.message_bytes,
+        ge=1024,
+        description="The largest request body or websocket message.",
+        json_schema_extra={"unit": "bytes"},
+    )
+    max_depth: int = Field(LIMITS.depth, ge=1, description="How deep the selections of an operation may be nested.")
+    max_tokens: int = Field(LIMITS.tokens, ge=1, description="How many tokens a GraphQL document may have.")
+    max_aliases: int = Field(LIMITS.aliases, ge=0, description="How many fields of an operation may be renamed.")
+    max_operations_per_connection: int = Field(
+        LIMITS.operations_per_connection,
+        ge=1,
+        description="How many operations one websocket may run at the same time.",
+    )
+    max_connections_per_principal: int = Field(
+        LIMITS.connections_per_principal, ge=1, description="How many websockets one API key may have open."
+    )
+    init_timeout_seconds: float = Field(
+        LIMITS.init_timeout_seconds,
+        gt=0,
+        description="How long a new websocket may take to say who it is.",
+        json_schema_extra={"unit": "s"},
+    )
+    body_timeout_seconds: float = Field(
+        LIMITS.body_timeout_seconds,
+        gt=0,
+        description="How long the body of a request may take to arrive.",
+        json_schema_extra={"unit": "s"},
+    )
+    send_timeout_seconds: float = Field(
+        LIMITS.send_timeout_seconds,
+        gt=0,
+        description="A websocket that cannot be written to for this long is dropped.",
+        json_schema_extra={"unit": "s"},
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        if url.startswith(("postgresql:", "postgresql+", "postgres:")):
+            raise ValueError("PostgreSQL is not supported by this version yet; write sqlite:///FILE")
+        path = url.removeprefix("sqlite:///")
+        if path == url or path in {"", ":memory:"} or "?" in path:
+            raise ValueError("write it as sqlite:///FILE, or sqlite:////FOLDER/FILE for an absolute path")
+        return url
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, list | tuple | frozenset):
+            return [_origin(part) for part in value]
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the signature is pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the signature is pydantic-settings'
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 -- what pydantic-settings always gives
+        env_settings.env_vars = {
+            name: value for name, value in env_settings.env_vars.items() if not _of_kubernetes(value)
+        }
+        return init_settings, env_settings
+
+    @property
+    def database_path(self) -> Path:
+        """The file of the embedded database."""
+        return self.data_dir / self.database_url.removeprefix("sqlite:///")
+
+    @property
+    def key_file(self) -> Path:
+        """Where the keys lie that open the secrets, when `encryption_keys` is not set."""
+        return self.database_path.with_name(self.database_path.name + ".key")
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the GraphQL endpoint."""
+        names = [field.name for field in dataclasses.fields(Limits)]
+        return Limits(**{name: getattr(self, name if name.endswith("_seconds") else f"max_{name}") for name in names})
+
+
+def _origin(text: object) -> str:
+    if not isinstance(text, str):
+        raise ValueError("an origin is a text such as https://console.example.com")  # noqa: TRY004 -- pydantic's contract
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or text != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("an origin has a scheme and a host and nothing behind them, as in https://console.example.com")
+    return text
+
+
+def _of_kubernetes(value: str | None) -> bool:
+    """Kubernetes gives every pod variables for each service; for one named modelwire they look like settings."""
+    return value is not None and value.startswith("tcp://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row of the table of settings. `flag` is None for secrets, which a process list would show."""
+
+    name: str
+    variable: str
+    flag: str | None
+    type: str
+    unit: str | None
+    default: str
+    help: str
+
+
+def settings_table() -> tuple[Setting, ...]:
+    """All settings, in the order in which they are explained."""
+    return tuple(_row(name, field) for name, field in Settings.model_fields.items())
+
+
+def _row(name: str, field: FieldInfo) -> Setting:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    secret = SecretStr in get_args(field.annotation)
+    default = extra.get("default", field.default)
+    return Setting(
+        name=name,
+        variable=PREFIX + name.upper(),
+        flag=None if secret else "--" + name.replace("_", "-"),
+        type=_type_name(field.annotation, secret=secret),
+        unit=str(extra["unit"]) if "unit" in extra else None,
+        default="" if default in (None, frozenset()) else str(default),
+        help=field.description or "",
+    )
+
+
+def _type_name(annotation: Any, *, secret: bool) -> str:
+    if secret:
+        return "secret"
+    if get_origin(annotation) is Literal:
+        return "|".join(get_args(annotation))
+    return {str: "text", int: "integer", float: "number", Path: "folder", frozenset[str]: "list"}[annotation]
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:
+    """The settings of this process. `flags` by setting name; `file` None means ./modelwire.toml if it is there.
+
+    Warns in the log about variables with our prefix that are no setting. Raises SettingsError.
+    """
+    _warn_of_unknown_variables()
+    flags = flags or {}
+    from_file = _read_file(file)
+    try:
+        return Settings(**{**from_file, **flags})
+    except ValidationError as error:
+        problems = [_problem(details, flags, from_file) for details in error.errors(include_input=False)]
+        raise SettingsError("; ".join(problems)) from None
+
+
+def _problem(details: Any, flags: Mapping[str, Any], from_file: Mapping[str, Any]) -> str:
+    name = str(details["loc"][0])
+    if name in flags:
+        where = "--" + name.replace("_", "-")
+    elif name in from_file:
+        where = f"{name} in the settings file"
+    else:
+        where = PREFIX + name.upper()
+    return f"{where}: {details['msg'].removeprefix('Value error, ')}"
+
+
+def _read_file(file: Path | None) -> dict[str, Any]:
+    path = Path(FILE_NAME) if file is None else file
+    if file is None and not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"the settings file {path} is no TOML: {error}") from None
+    unknown = [name for name in values if name not in Settings.model_fields]
+    if unknown:
+        raise SettingsError(
+            "; ".join(f"{path} has {name!r}, which is no setting{_suggestion(name)}" for name in unknown)
+        )
+    return values
+
+
+def _warn_of_unknown_variables() -> None:
+    known = {row.variable for row in settings_table()} | SUBSCRIBER_VARIABLES
+    for variable, value in os.environ.items():
+        if variable.startswith(PREFIX) and variable not in known and not _of_kubernetes(value):
+            name = variable.removeprefix(PREFIX).lower()
+            logger.warning("%s is set and is no setting of this version%s", variable, _suggestion(name, PREFIX))
+
+
+def _suggestion(name: str, prefix: str = "") -> str:
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), Settings.model_fields, n=1)
+    if not close:
+        return ""
+    return f"; did you mean {prefix + close[0].upper() if prefix else repr(close[0])}?"

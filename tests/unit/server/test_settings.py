@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from modelwire.server.settings import Settings, SettingsError, load_settings, settings_table
+
+CANARY = "canary-9f8e7d6c5b4a"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty working folder and no variables of ours."""
+    for setting in settings_table():
+        monkeypatch.delenv(setting.variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(text: str, name: str = "modelwire.toml") -> Path:
+    path = Path(name)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_environment_file_and_flags_win_in_rising_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().port == 8400
+    monkeypatch.setenv("MODELWIRE_PORT", "8001")
+    assert load_settings().port == 8001
+    write("port = 8002")
+    assert load_settings().port == 8002
+    assert load_settings({"port": "8003"}).port == 8003
+
+
+def test_a_named_file_is_read_instead_of_the_default_one() -> None:
+    write("port = 8001")
+    other = write("port = 8002", "other.toml")
+    assert load_settings(file=other).port == 8002
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELWIRE_ADMIN_KEY", "")
+    assert load_settings().admin_key is None
+
+
+def test_unknown_names_in_the_file_are_errors_with_a_suggestion() -> None:
+    path = write("prot = 1\ncolour = 2")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert f"{path} has 'prot', which is no setting; did you mean 'port'?" in str(caught.value)
+    assert "'colour', which is no setting" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("port = ", "is no TOML"), ("port = 1\nport = 2", "is no TOML"), (None, "cannot be read")],
+)
+def test_a_file_that_cannot_be_read_is_an_error(text: str | None, message: str) -> None:
+    path = Path("missing.toml") if text is None else write(text, "bad.toml")
+    with pytest.raises(SettingsError, match=message):
+        load_settings(file=path)
+
+
+def test_unknown_variables_are_warned_about(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("MODELWIRE_PROT", CANARY)
+    load_settings()
+    assert "MODELWIRE_PROT is set and is no setting of this version; did you mean MODELWIRE_PORT?" in caplog.text
+    assert CANARY not in caplog.text
+
+
+def test_what_components_and_kubernetes_set_is_not_warned_about(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("URL", "TOKEN", "COMPONENT", "CACHE"):
+        monkeypatch.setenv(f"MODELWIRE_{name}", "something")
+    monkeypatch.setenv("MODELWIRE_PORT", "tcp://10.0.0.1:8400")
+    monkeypatch.setenv("MODELWIRE_PORT_8400_TCP", "tcp://10.0.0.1:8400")
+    assert load_settings().port == 8400
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("port", "http", "--port: Input should be a valid integer"),
+        ("port", "70000", "--port: Input should be less than or equal to 65535"),
+        ("host", "", "--host: String should have at least 1 character"),
+        ("log_level", "loud", "--log-level: Input should be 'debug', 'info', 'warning' or 'error'"),
+        ("bookmark_seconds", "31", "--bookmark-seconds: Input should be less than or equal to 30"),
+        ("feed_poll_seconds", "0", "--feed-poll-seconds: Input should be greater than 0"),
+        ("allowed_origins", "console.example.com", "--allowed-origins: an origin has a scheme and a host"),
+        ("allowed_origins", "https://console.example.com/", "--allowed-origins: an origin has a scheme and a host"),
+        ("database_url", "sqlite://", "--database-url: write it as sqlite:///FILE"),
+        ("database_url", "sqlite:///:memory:", "--database-url: write it as sqlite:///FILE"),
+        ("database_url", "mysql://host/db", "--database-url: write it as sqlite:///FILE"),
+    ],
+)
+def test_values_that_cannot_be_are_named_with_their_source(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({name: value})
+    assert str(caught.value).startswith(message)
+
+
+def test_the_source_of_a_wrong_value_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELWIRE_PORT", "http")
+    write("log_level = 'loud'")
+    with pytest.raises(SettingsError, match="log_level in the settings file: ") as caught:
+        load_settings()
+    assert "MODELWIRE_PORT: Input should be a valid integer" in str(caught.value)
+
+
+def test_postgresql_is_refused_without_repeating_the_password() -> None:
+    with pytest.raises(SettingsError, match="PostgreSQL is not supported by this version yet") as caught:
+        load_settings({"database_url": f"postgresql://modelwire:{CANARY}@db/modelwire"})
+    assert CANARY not in str(caught.value)
+
+
+def test_secrets_are_in_no_message_and_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELWIRE_ADMIN_KEY", CANARY)
+    monkeypatch.setenv("MODELWIRE_ENCRYPTION_KEYS", CANARY)
+    assert CANARY not in repr(load_settings())
+    monkeypatch.delenv("MODELWIRE_ENCRYPTION_KEYS")
+    write(f"encryption_keys = ['{CANARY}']")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert CANARY not in str(caught.value)
+
+
+def test_secrets_have_no_flag() -> None:
+    without_flag = {setting.name for setting in settings_table() if setting.flag is None}
+    assert without_flag == {"encryption_keys", "admin_key"}
+
+
+def test_every_setting_is_explained() -> None:
+    for setting in settings_table():
+        assert setting.help.endswith("."), setting.name
+        assert (setting.unit == "s") == setting.name.endswith("_seconds"), setting.name
+        assert (setting.unit == "bytes") == setting.name.endswith("_bytes"), setting.name
+
+
+def test_a_relative_database_lies_in_the_data_folder(tmp_path: Path) -> None:
+    settings = load_settings({"data_dir": str(tmp_path / "data")})
+    assert settings.database_path == tmp_path / "data" / "modelwire.db"
+    assert settings.key_file == tmp_path / "data" / "modelwire.db.key"
+    elsewhere = load_settings({"database_url": f"sqlite:///{tmp_path}/other.db"})
+    assert elsewhere.database_path == tmp_path / "other.db"
+
+
+@pytest.mark.parametrize(
+    ("home", "folder"), [("/srv/data", "/srv/data/modelwire"), ("relative", "~/.local/share/modelwire")]
+)
+def test_the_data_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, home: str, folder: str) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", home)
+    assert load_settings().data_dir == Path(folder).expanduser()
+
+
+def test_origins_are_a_list_or_comma_separated() -> None:
+    expected = frozenset({"https://a.example", "http://localhost:5173"})
+    assert load_settings({"allowed_origins": "https://a.example, http://localhost:5173,"}).allowed_origins == expected
+    write('allowed_origins = ["https://a.example", "http://localhost:5173"]')
+    assert load_settings().allowed_origins == expected
+
+
+def test_every_limit_of_the_transport_is_a_setting() -> None:
+    changed = {
+        "max_depth": 3,
+        "max_tokens": 4,
+        "max_aliases": 5,
+        "max_operations_per_connection": 6,
+        "max_connections_per_principal": 7,
+        "max_message_bytes": 2048,
+        "init_timeout_seconds": 1.5,
+        "body_timeout_seconds": 2.5,
+        "send_timeout_seconds": 3.5,
+    }
+    limits = Settings(**changed).limits
+    by_setting = {name: getattr(limits, name.removeprefix("max_")) for name in changed}
+    assert by_setting == changed
