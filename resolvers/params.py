@@ -49,8 +49,8 @@ _SECRET_NAME = re.compile(
     r"|(api|access|secret|private|subscription|account|encryption|signing|auth)_?keys?$"
     r"|(auth|access|bearer|session|refresh|identity|id)_?tokens?$"
 )
-_NO_SECRET_NAMES = frozenset(
-    {"prompt_cache_key", "public_key", "langfuse_public_key", "litellm_credential_name", "eos_token", "bos_token"}
+_NO_SECRET_NAME = re.compile(
+    r"(langfuse_)?public_key|(prompt_|preset_)?cache_key|litellm_credential_name|(eos|bos)_token|.*cost_per_.*"
 )
 # Values that are secret under any name: a URL with user information, an HTTP authorization.
 _SECRET_VALUE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]*@|(?:bearer|basic)\s+\S)", re.IGNORECASE)
@@ -65,7 +65,7 @@ def _snake(name: str) -> str:
 def is_secret_name(name: str) -> bool:
     """Whether what stands under this name is taken for a secret. In doubt it is: sealing too much harms nobody."""
     snake = _snake(name)
-    return snake not in _NO_SECRET_NAMES and _SECRET_NAME.search(snake) is not None
+    return _SECRET_NAME.search(snake) is not None and _NO_SECRET_NAME.fullmatch(snake) is None
 
 
 def holds_secret(name: str, value: Json, *, inside: bool = False) -> bool:
@@ -85,8 +85,8 @@ def holds_secret(name: str, value: Json, *, inside: bool = False) -> bool:
 
 # A fallback is a second call with the same credentials to another model, provider or address.
 _STEERING_NAME = re.compile(
-    r"(^|_)(url|uri|base|endpoint|host|hostname|port|proxy|proxies|authority|domain|region|location)(_name)?$"
-    r"|fallback|^model_list$|^custom_llm_provider$|^use_litellm_proxy$"
+    r"(^|_)(url|uri|base|endpoint|host|hostname|port|proxy|proxies|authority|domain|site|region|location)(_name)?$"
+    r"|fallback|^model_list$|^model_alias_map$|^custom_llm_provider$|^use_litellm_proxy$"
 )
 
 
