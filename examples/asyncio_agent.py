@@ -82,9 +82,8 @@ class Report:
             case "applied":
                 text = f"now runs {name}"
             case "link":
-                text = f"the link is {facts['state']}" + (
-                    f" ({facts['last_error']})" if facts["state"] == "stale" else ""
-                )
+                why = f" ({facts['last_error']})" if facts["state"] in ("connecting", "stale") else ""
+                text = f"the link is {facts['state']}{why}"
             case _:
                 text = f"is {facts['status']}"
         return f"{moment} {self.alias}: {text}"

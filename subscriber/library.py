@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+from .errors import SubscriberError
+
 _loaded = False
 
 
@@ -28,6 +30,24 @@ def load_litellm() -> Any:
 async def load_litellm_async() -> Any:
     """Give the module without blocking the event loop while it is imported."""
     return load_litellm() if _loaded else await asyncio.to_thread(load_litellm)
+
+
+def load_responses() -> Any:
+    """Give the module, ready for its `responses` functions. Raises SubscriberError when they lack a package."""
+    module = load_litellm()
+    try:
+        # LiteLLM imports it at each call and hides what is missing behind retries and a connection error.
+        import litellm.responses.mcp.litellm_proxy_mcp_handler  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise SubscriberError(
+            f"LiteLLM's responses API needs the module {error.name!r}, which is missing: pip install 'litellm[mcp]'"
+        ) from error
+    return module
+
+
+async def load_responses_async() -> Any:
+    """Give the module, ready for its `responses` functions, without blocking the event loop."""
+    return await asyncio.to_thread(load_responses)
 
 
 def max_input_tokens(model: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .callbacks import Callbacks
 from .environment import DEFAULT_ALLOWED_ENV, AllowedEnv
 from .errors import ConfigRefused, ModelNotReady, ProviderClosed
-from .library import load_litellm, load_litellm_async, max_input_tokens
+from .library import load_litellm, load_litellm_async, load_responses, load_responses_async, max_input_tokens
 from .settings import ModelSettings
 from .status import ModelStatus
 
@@ -162,14 +162,14 @@ class LiteLlm:
         return await (await load_litellm_async()).aembedding(input=input, **params)
 
     def responses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
-        """Do `litellm.responses`, as `completion` does."""
+        """Do `litellm.responses`, as `completion` does. Raises SubscriberError without the package `mcp`."""
         params = self._call_params(kwargs)
-        return load_litellm().responses(input=input, **params)
+        return load_responses().responses(input=input, **params)
 
     async def aresponses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
-        """Do `litellm.aresponses`, as `completion` does."""
+        """Do `litellm.aresponses`, as `completion` does. Raises SubscriberError without the package `mcp`."""
         params = await self._async_call_params(kwargs)
-        return await (await load_litellm_async()).aresponses(input=input, **params)
+        return await (await load_responses_async()).aresponses(input=input, **params)
 
     def litellm_params(self) -> dict[str, Any]:
         """Give the keyword arguments for any other function of LiteLLM, credentials too. The copy is the caller's.

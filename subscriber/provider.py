@@ -63,6 +63,7 @@ class DynamicModelProvider:
         _timing: Timing | None = None,
     ) -> None:
         self._timing = _timing or Timing()
+        address = websocket_url(_setting("url", url, "MODELWIRE_URL"))
         self._token = token if callable(token) else _setting("token", token, "MODELWIRE_TOKEN")
         self._component = {
             "instanceId": uuid.uuid4().hex,
@@ -72,7 +73,6 @@ class DynamicModelProvider:
             "labels": dict(labels or {}),
         }
         self._allowed_env = tuple(allowed_env)
-        address = websocket_url(_setting("url", url, "MODELWIRE_URL"))
         self._link = Link(address, hello=self._hello, timing=self._timing)
         self._models: dict[str, LiteLlm] = {}
         self._lock = threading.Lock()

@@ -1,0 +1,31 @@
+import pytest
+
+from modelwire.subscriber import errors
+from modelwire.subscriber.link import Retry, decide
+
+
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [
+        (errors.ConnectionLost("", 4401), Retry.SLOW),
+        (errors.ConnectionFailed("", 401), Retry.SLOW),
+        (errors.ConnectionFailed("", 403), Retry.SLOW),
+        (errors.OperationFailed("", frozenset({"UNAUTHENTICATED"})), Retry.SLOW),
+        (errors.OperationFailed("", frozenset({"INTERNAL", "FORBIDDEN"})), Retry.SLOW),
+        (errors.ConnectionLost("", 1012), Retry.SPREAD),
+        (errors.ConnectionLost("", 1013), Retry.SOON),
+        (errors.ConnectionLost("", 4403), Retry.SOON),
+        (errors.ConnectionLost("", 1000), Retry.SOON),
+        (errors.ConnectionLost("", None), Retry.SOON),
+        (errors.ConnectionFailed("", 404), Retry.SOON),
+        (errors.ConnectionFailed("", None), Retry.SOON),
+        (errors.OperationFailed("", frozenset({"UNAVAILABLE"})), Retry.SOON),
+        (errors.OperationFailed(""), Retry.SOON),
+        (errors.LinkSilent(""), Retry.SOON),
+        (errors.ProtocolError(""), Retry.SOON),
+        (errors.TokenUnavailable(""), Retry.SOON),
+        (KeyError("bug"), Retry.SOON),
+    ],
+)
+def test_decide(error: Exception, retry: Retry) -> None:
+    assert decide(error) is retry
