@@ -1,0 +1,85 @@
+"""Reading: one config, pages of them, and who asks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from modelwire.resolvers.access import Scope
+
+
+class TestReading:
+    async def test_placeholders_are_there_from_the_start(self, client: Any) -> None:
+        assert await client.aliases() == ["general", "planning"]
+        general = await client.find(alias="general")
+        assert general is not None
+        assert (general["configured"], general["isDefault"], general["version"]) == (False, True, 1)
+        assert (general["provider"], general["model"], general["litellmModel"]) == (None, None, None)
+        assert general["auth"] == {"__typename": "NoAuth", "none": True}
+        assert (await client.run("resolve", by={"alias": "general"}))["modelConfig"]["litellmParams"] is None
+
+    async def test_by_id_by_alias_and_as_node(self, client: Any) -> None:
+        config = await client.create("mine", provider="openai", model="gpt-5-mini")
+        assert await client.find(id=config["id"]) == config
+        assert await client.find(alias="mine") == config
+        node = await client.run("query ($id: ID!) { node(id: $id) { __typename id } }", id=config["id"])
+        assert node == {"node": {"__typename": "ModelConfig", "id": config["id"]}}
+
+    @pytest.mark.parametrize(
+        "by", [{"id": "none"}, {"alias": "none"}, {"alias": ""}, {"alias": "\ud800"}, {"id": "\0"}]
+    )
+    async def test_what_is_not_there_is_null(self, client: Any, by: dict[str, str]) -> None:
+        assert await client.find(**by) is None
+
+    async def test_a_ref_names_exactly_one(self, client: Any) -> None:
+        for by in ({}, {"id": "a", "alias": "b"}, {"id": None}):
+            with client.refused():
+                await client.run("find", by=by)
+
+    async def test_pages_follow_their_cursors(self, client: Any) -> None:
+        for alias in ("b", "a", "ä", "Z"):
+            await client.create(alias)
+        seen, after = [], None
+        while True:
+            page = (await client.run("list", first=2, after=after))["modelConfigs"]
+            seen += [edge["node"]["alias"] for edge in page["edges"]]
+            assert page["pageInfo"]["hasPreviousPage"] is (after is not None)
+            after = page["pageInfo"]["endCursor"]
+            assert after == page["edges"][-1]["cursor"]
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+        assert seen == ["Z", "a", "b", "general", "planning", "ä"]
+        empty = (await client.run("list", after=after))["modelConfigs"]
+        assert empty["edges"] == []
+        assert empty["pageInfo"]["endCursor"] is None
+
+    @pytest.mark.parametrize("arguments", [{"first": 0}, {"first": 101}, {"after": "?"}, {"after": "////"}])
+    async def test_page_arguments_are_checked(self, client: Any, arguments: dict[str, Any]) -> None:
+        with client.refused("BAD_USER_INPUT"):
+            await client.run("list", **arguments)
+
+    async def test_a_filter_narrows_also_over_pages(self, client: Any) -> None:
+        await client.create("one", provider="openai", model="GPT-5-Mini")
+        await client.create("two", provider="ollama", description="our gpt-5-mini at home")
+        await client.create("three", provider="openai")
+        assert await client.aliases(filter={"search": "gpt-5-MINI"}) == ["one", "two"]
+        assert await client.aliases(filter={"provider": "openai"}) == ["one", "three"]
+        assert await client.aliases(filter={"configured": True}) == ["one"]
+        assert await client.aliases(filter={"configured": False, "provider": "ollama", "search": None}) == ["two"]
+        page = (await client.run("list", first=1, filter={"provider": "openai"}))["modelConfigs"]
+        assert page["pageInfo"]["hasNextPage"] is True
+        assert await client.aliases(after=page["pageInfo"]["endCursor"], filter={"provider": "openai"}) == ["three"]
+
+    async def test_viewer(self, client_with: Any) -> None:
+        end = datetime(2090, 1, 1, tzinfo=UTC)
+        client = client_with(Scope.MODEL_CONFIG_READ, aliases=("general",), expires_at=end)
+        viewer = await client.run("{ viewer { subject name scopes aliases tokenExpiresAt } }")
+        assert viewer["viewer"] == {
+            "subject": "api_key:aaaaaaaaaa",
+            "name": "tests",
+            "scopes": ["model_config:read"],
+            "aliases": ["general"],
+            "tokenExpiresAt": "2090-01-01T00:00:00+00:00",
+        }
