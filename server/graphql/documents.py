@@ -73,7 +73,7 @@ def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
         document = Document(query)
         document.tree = _parse(query, limits.tokens)
         if errors := validate_document(schema, document.tree, tuple(specified_rules)):
-            raise DocumentRefused(errors)
+            raise DocumentRefused([_limit_error(_TOO_COMPLEX) if _is_abort(error) else error for error in errors])
         _check_limits(document.tree, limits)
         return document
 
@@ -94,6 +94,14 @@ def _parse(query: str, max_tokens: int) -> DocumentNode:
         if error.message.endswith("Parsing aborted."):
             raise DocumentRefused([_limit_error(error.message.removeprefix("Syntax Error: "))]) from None
         raise DocumentRefused([error]) from None
+
+
+_TOO_COMPLEX = "The document is too complex to be validated."
+
+
+def _is_abort(error: GraphQLError) -> bool:
+    """Whether graphql-core gave up: validation has a budget, and a depth through fragments."""
+    return error.message == "Validation aborted."
 
 
 def _limit_error(message: str) -> GraphQLError:

@@ -41,8 +41,8 @@ CLOSE_FRAME_TIMEOUT_SECONDS = 1.0
 """How long the close frame may wait for a peer that does not read, before the socket is given up."""
 
 
-class ConnectionGone(Exception):
-    """Nothing can be sent any more: the peer left, or the connection is being closed."""
+class Unsendable(Exception):
+    """A frame must not, or cannot, be sent: the peer left, the connection is closing, or its operation is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Connection:
             pass  # `stop` was called, and said how to close
         except ProtocolViolation as violation:
             closing = Closing(violation.code, violation.reason)
-        except ConnectionGone:
+        except Unsendable:
             pass
         finally:
             self._closing = self._closing or closing
@@ -221,12 +221,12 @@ class Connection:
     async def _run_operation(self, operation_id: str, operation: Operation) -> None:
         try:
             last = await self._stream(operation_id, operation)
-            await self._send(last)
-        except ConnectionGone:
+            await self._send(last, operation_id)
+        except Unsendable:
             pass
         except Exception as error:  # noqa: BLE001 - a bug ends its operation, not the connection
-            with suppress(ConnectionGone):
-                await self._send(error_frame(operation_id, [format_exception(error)]))
+            with suppress(Unsendable):
+                await self._send(error_frame(operation_id, [format_exception(error)]), operation_id)
         # Only after the last frame: until then the client must not use the id again.
         if self._operations.get(operation_id) is asyncio.current_task():
             del self._operations[operation_id]
@@ -241,7 +241,7 @@ class Connection:
             async for result in results:
                 if not result.executed:
                     return error_frame(operation_id, result.errors)
-                await self._send(next_frame(operation_id, result.payload))
+                await self._send(next_frame(operation_id, result.payload), operation_id)
         return complete_frame(operation_id)
 
     def _cancel(self, operation_id: str) -> None:
@@ -257,16 +257,19 @@ class Connection:
             self._cancel(operation_id)
 
     def _expire_at(self, expires_at: datetime) -> None:
-        remaining_seconds = (expires_at - datetime.now(UTC)).total_seconds()
+        remaining_seconds = (expires_at - _now()).total_seconds()
         if remaining_seconds <= 0:
             self.stop(CloseCode.FORBIDDEN, "Token expired")
         else:
             self._timer = asyncio.get_running_loop().call_later(remaining_seconds, self._expire_at, expires_at)
 
-    async def _send(self, frame: str) -> None:
-        """Write one frame. Raises ConnectionGone when it cannot be, or no longer may be, written."""
+    async def _send(self, frame: str, operation_id: str | None = None) -> None:
+        """Write one frame, of the current task's operation if there is an id. Raises Unsendable."""
         if self._closing is not None:
-            raise ConnectionGone
+            raise Unsendable
+        # A source can swallow its cancellation and go on.
+        if operation_id is not None and self._operations.get(operation_id) is not asyncio.current_task():
+            raise Unsendable
         await self._write({"type": "websocket.send", "text": frame})
 
     async def _write(self, message: Message) -> None:
@@ -275,10 +278,10 @@ class Connection:
                 await self._asgi_send(message)
         except TimeoutError:
             self.stop(CloseCode.TRY_AGAIN_LATER, "The peer does not read")
-            raise ConnectionGone from None
+            raise Unsendable from None
         except (OSError, RuntimeError):  # RuntimeError: the server closed the socket itself
             self.stop(None)
-            raise ConnectionGone from None
+            raise Unsendable from None
 
     async def _finish(self, closing: Closing) -> None:
         """End what runs, then close the socket."""
@@ -308,6 +311,10 @@ def _refused(error: FormattedError) -> ProtocolViolation:
     if code == INTERNAL:
         return ProtocolViolation(CloseCode.INTERNAL_ERROR, f"Internal error {error['extensions']['id']}")
     return ProtocolViolation(CloseCode.TRY_AGAIN_LATER, error["message"])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _isoformat(at: datetime | None) -> str | None:

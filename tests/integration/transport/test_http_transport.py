@@ -1,0 +1,331 @@
+"""GraphQL over HTTP on a real server: media types, statuses, and everything that is no request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from modelwire.server.graphql import Limits
+from modelwire.store import StoreUnavailable
+
+JSON = "application/json"
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+MIB = 1024 * 1024
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def http(server: Any) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": "Bearer good"}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False) as client:
+        # httpx asks for anything; a test says what it accepts.
+        del client.headers["accept"]
+        yield client
+
+
+async def post(http: httpx.AsyncClient, query: str, accept: str | None = None, **request: Any) -> httpx.Response:
+    headers = {} if accept is None else {"Accept": accept}
+    return await http.post("", json={"query": query, **request}, headers=headers)
+
+
+def code_of(response: httpx.Response) -> str:
+    (error,) = response.json()["errors"]
+    return str(error["extensions"]["code"])
+
+
+async def test_a_query(http: httpx.AsyncClient) -> None:
+    response = await post(http, "{ hello }")
+    assert (response.status_code, response.json()) == (200, {"data": {"hello": "Ada"}})
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_a_mutation_with_variables_and_a_name(http: httpx.AsyncClient) -> None:
+    query = "mutation A { double(number: 1) } mutation B($n: Int!) { double(number: $n) }"
+    response = await post(http, query, operationName="B", variables={"n": 21})
+    assert response.json() == {"data": {"double": 42}}
+
+
+async def test_extensions_reach_the_resolvers(http: httpx.AsyncClient) -> None:
+    assert (await post(http, "{ extension }", extensions={"word": "w"})).json() == {"data": {"extension": "w"}}
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (JSON, JSON),
+        (GRAPHQL_RESPONSE, GRAPHQL_RESPONSE),
+        (f"{GRAPHQL_RESPONSE}; charset=utf-8, {JSON}; charset=utf-8", GRAPHQL_RESPONSE),
+        (f"{JSON}, {GRAPHQL_RESPONSE}", JSON),
+        (f"{GRAPHQL_RESPONSE}, {JSON};q=0.9", GRAPHQL_RESPONSE),
+        (f"{GRAPHQL_RESPONSE};q=0.5, {JSON};q=0.9", JSON),
+        (f"{GRAPHQL_RESPONSE}, {JSON}, text/event-stream, multipart/mixed", GRAPHQL_RESPONSE),
+        (f"*/*;q=0.1, {GRAPHQL_RESPONSE}", GRAPHQL_RESPONSE),
+        (f"{JSON};q=0, */*", GRAPHQL_RESPONSE),
+        (GRAPHQL_RESPONSE.upper(), GRAPHQL_RESPONSE),
+    ],
+)
+async def test_negotiation(http: httpx.AsyncClient, accept: str | None, media_type: str) -> None:
+    response = await post(http, "{ hello }", accept)
+    assert (response.status_code, response.headers["content-type"]) == (200, f"{media_type}; charset=utf-8")
+
+
+@pytest.mark.parametrize("accept", ["text/html", f"{JSON};q=0", "text/event-stream", f"{JSON};q=x"])
+async def test_an_answer_that_is_not_accepted_is_406(http: httpx.AsyncClient, accept: str) -> None:
+    assert (await post(http, "{ hello }", accept)).status_code == 406
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("{", None),
+        ("{ unknown }", None),
+        ("query($n: String!) { hello(name: $n) }", {"n": None}),
+        ("query A { hello } query B { hello }", None),
+    ],
+)
+async def test_request_errors(http: httpx.AsyncClient, query: str, variables: Any) -> None:
+    for accept, status in ((JSON, 200), (GRAPHQL_RESPONSE, 400)):
+        response = await post(http, query, accept, variables=variables)
+        assert response.status_code == status
+        assert "data" not in response.json()
+        assert code_of(response) == "BAD_USER_INPUT"
+
+
+async def test_a_limit_is_a_request_error(http: httpx.AsyncClient) -> None:
+    aliases = " ".join(f"a{i}: hello" for i in range(31))
+    response = await post(http, f"{{ {aliases} }}", GRAPHQL_RESPONSE)
+    assert (response.status_code, code_of(response)) == (400, "LIMIT_EXCEEDED")
+
+
+async def test_an_error_of_a_field_comes_with_data(http: httpx.AsyncClient) -> None:
+    response = await post(http, "{ broken hello }", GRAPHQL_RESPONSE)
+    assert (response.status_code, response.json()["data"]) == (200, {"broken": None, "hello": "Ada"})
+    assert code_of(response) == "INTERNAL"
+    assert "canary" not in response.text
+
+
+async def test_get_executes_queries(http: httpx.AsyncClient) -> None:
+    parameters = {
+        "query": "query A($n: String) { hello(name: $n) extension }",
+        "operationName": "A",
+        "variables": '{"n": "é"}',
+        "extensions": '{"word": "w"}',
+    }
+    response = await http.get("", params=parameters)
+    assert (response.status_code, response.json()) == (200, {"data": {"hello": "é", "extension": "w"}})
+    response = await http.get("", params={"query": "{ hello }", "variables": ""})
+    assert response.json() == {"data": {"hello": "Ada"}}
+
+
+async def test_get_never_mutates(http: httpx.AsyncClient) -> None:
+    response = await http.get("", params={"query": "mutation { double(number: 1) }"})
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    query = "query A { hello } mutation B { double(number: 1) }"
+    assert (await http.get("", params={"query": query, "operationName": "B"})).status_code == 405
+    assert (await http.get("", params={"query": query, "operationName": "A"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query_string",
+    ["", "query", "variables={}", "query={hello}&variables=[1]", "query={hello}&variables={", "query=%ff"],
+)
+async def test_a_query_string_that_is_no_request_is_400(http: httpx.AsyncClient, query_string: str) -> None:
+    response = await http.get(f"?{query_string}", headers={"Accept": GRAPHQL_RESPONSE})
+    assert (response.status_code, code_of(response)) == (400, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_other_methods_are_405(http: httpx.AsyncClient, method: str) -> None:
+    response = await http.request(method, "", json={"query": "{ hello }"})
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+
+
+@pytest.mark.parametrize("query", ["subscription { count(to: 1) }", "subscription { large }"])
+async def test_a_subscription_is_told_where_to_go(http: httpx.AsyncClient, query: str) -> None:
+    response = await post(http, query)
+    assert response.status_code == 400
+    assert "graphql-transport-ws" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        "null",
+        "true",
+        "7",
+        '"{ hello }"',
+        "[]",
+        '[{"query": "{ hello }"}]',
+        "{}",
+        '{"query": null}',
+        '{"query": 0}',
+        '{"query": {"obj": "ect"}}',
+        '{"query": "{ hello }", "operationName": []}',
+        '{"query": "{ hello }", "variables": "text"}',
+        '{"query": "{ hello }", "variables": [1]}',
+        '{"query": "{ hello }", "extensions": 0}',
+        '{"query": "{ hello }", "variables": {"x": ' + "[" * 200 + "]" * 200 + "}}",
+        "[" * MIB,
+        '{"a":' * 150_000,
+        b"\xff\xfe",
+    ],
+)
+async def test_a_body_that_is_no_request_is_400(http: httpx.AsyncClient, body: str | bytes) -> None:
+    for accept in (JSON, GRAPHQL_RESPONSE):
+        headers = {"Content-Type": JSON, "Accept": accept}
+        response = await http.post("", content=body, headers=headers)
+        assert (response.status_code, code_of(response)) == (400, "BAD_USER_INPUT")
+        assert "data" not in response.json()
+
+
+@pytest.mark.parametrize("query", ["{ a " * 900, "{ hello(name: " + "[" * 900, "{ ...F } fragment F on Query { ...F }"])
+async def test_a_document_that_nests_deeply_is_400(http: httpx.AsyncClient, query: str) -> None:
+    assert (await post(http, query, GRAPHQL_RESPONSE)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": ""},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "application/graphql"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_other_content_is_415(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    response = await http.post("", content=b'{"query": "{ hello }"}', headers=headers)
+    assert response.status_code == 415
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", "Application/JSON;charset=utf-8"])
+async def test_utf_8_may_be_said(http: httpx.AsyncClient, content_type: str) -> None:
+    body = json.dumps({"query": '{ hello(name: "é") }'}, ensure_ascii=False).encode()
+    response = await http.post("", content=body, headers={"Content-Type": content_type})
+    assert response.json() == {"data": {"hello": "é"}}
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong"])
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL_RESPONSE])
+async def test_without_a_credential_it_is_401(http: httpx.AsyncClient, authorization: str | None, accept: str) -> None:
+    del http.headers["authorization"]
+    if authorization is not None:
+        http.headers["authorization"] = authorization
+    for response in (await post(http, "{ hello }", accept), await http.get("", params={"query": "{ hello }"})):
+        assert (response.status_code, code_of(response)) == (401, "UNAUTHENTICATED")
+        assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_store_that_is_down_is_503(server: Any, http: httpx.AsyncClient) -> None:
+    server.failure = StoreUnavailable("no connection to db.internal")
+    try:
+        response = await post(http, "{ hello }")
+    finally:
+        server.failure = None
+    assert (response.status_code, code_of(response)) == (503, "UNAVAILABLE")
+    assert "db.internal" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://127.0.0.1:{port}", 200),
+        ("https://127.0.0.1:{port}", 403),
+        ("http://127.0.0.1", 403),
+        ("http://localhost:{port}", 403),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("https://console.example", 200),
+        ("https://console.example.evil.example", 403),
+        ("http://[", 403),
+    ],
+)
+async def test_origins(serve: Any, origin: str, status: int) -> None:
+    async with (
+        serve(allowed_origins=frozenset({"https://console.example"})) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as http,
+    ):
+        headers = {"Origin": origin.format(port=server.port), "Authorization": "Bearer good"}
+        response = await http.post("", json={"query": "{ hello }"}, headers=headers)
+        assert response.status_code == status
+        # Reading is safe: a browser does not show the answer to a page of another origin.
+        assert (await http.get("", params={"query": "{ hello }"}, headers=headers)).status_code == 200
+
+
+async def test_the_scheme_of_the_own_origin_may_leave_out_the_port(server: Any, http: httpx.AsyncClient) -> None:
+    headers = {"Host": "modelwire.example:80", "Origin": "http://modelwire.example"}
+    assert (await http.post("", json={"query": "{ hello }"}, headers=headers)).status_code == 200
+
+
+async def exchange(port: int, *chunks: bytes) -> bytes:
+    """Send bytes, keep the sending side open, and read what comes until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for chunk in chunks:
+            writer.write(chunk)
+        await writer.drain()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nContent-Type: application/json\r\n"
+
+
+async def test_a_body_of_1_mib_is_read(http: httpx.AsyncClient) -> None:
+    request = {"query": "{ hello }", "padding": ""}
+    request["padding"] = "x" * (MIB - len(json.dumps(request)))
+    response = await http.post("", content=json.dumps(request), headers={"Content-Type": JSON})
+    assert response.json() == {"data": {"hello": "Ada"}}
+
+
+async def test_a_body_that_says_that_it_is_too_large_is_not_even_waited_for(server: Any) -> None:
+    answer = await exchange(server.port, HEAD + b"Content-Length: %d\r\n\r\n" % (MIB + 1))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"LIMIT_EXCEEDED" in answer
+
+
+async def test_a_body_that_does_not_say_its_length_is_read_up_to_the_limit(server: Any) -> None:
+    chunk = b"%x\r\n%s\r\n" % (MIB + 1, b"x" * (MIB + 1))
+    # The last chunk never comes.
+    answer = await exchange(server.port, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_body_that_does_not_come_is_408(serve: Any) -> None:
+    async with serve(Limits(body_timeout_seconds=0.05)) as server:
+        answer = await exchange(server.port, HEAD + b"Content-Length: 10\r\n\r\n{")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_client_that_leaves_while_it_sends_does_no_harm(server: Any, http: httpx.AsyncClient) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(HEAD + b"Content-Length: 10\r\n\r\n{")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await post(http, "{ hello }")).status_code == 200
+
+
+async def test_after_close_nothing_is_accepted(serve: Any) -> None:
+    async with serve() as server, httpx.AsyncClient(trust_env=False) as http:
+        await server.endpoint.close()
+        response = await http.post(server.url, json={"query": "{ hello }"}, headers={"Authorization": "Bearer good"})
+    assert (response.status_code, code_of(response)) == (503, "UNAVAILABLE")
