@@ -27,7 +27,7 @@ CONSOLE_SOURCES := $(shell find console/src -type f) $(wildcard console/*.html c
 console: console/dist/graphiql.html ## Build the web pages (GraphiQL)
 
 console/dist/graphiql.html: $(CONSOLE_SOURCES)
-	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory console/node_modules/.package-lock.json && cd console && npm run --silent build -- --logLevel error && touch dist/graphiql.html; \
+	@if command -v npm >/dev/null; then $(MAKE) -s console/node_modules/.package-lock.json && cd console && npm run --silent build -- --logLevel error && touch dist/graphiql.html; \
 	else echo "The web pages are not built: npm is missing. Install Node 20.19 or newer and run make console."; fi
 
 console/node_modules/.package-lock.json: console/package.json console/package-lock.json

@@ -57,9 +57,12 @@ function Explorer({ session, onSignOut }: { session: Session; onSignOut: () => v
         storage={storage}
         shouldPersistHeaders={false}
         defaultTabs={OPENING_TABS}
+        defaultQuery=""
         inputValueDeprecation
         schemaDescription
-      />
+      >
+        <GraphiQL.Logo>GraphiQL</GraphiQL.Logo>
+      </GraphiQL>
     </div>
   );
 }

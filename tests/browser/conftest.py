@@ -1,0 +1,123 @@
+"""A server with GraphiQL in this process, and a real browser whose pages write down what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, ConsoleMessage, Page, WebSocket, async_playwright, expect
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from modelwire.server.app import create_app
+from modelwire.server.graphiql import built_console, graphiql_routes
+from modelwire.server.graphql import WebSocketProtocol
+from modelwire.server.settings import Settings
+
+CHROMIUM = "/usr/bin/chromium"
+ADMIN_KEY = "mw_browser001_" + "5a" * 32
+PREFIX = "/behind/a/prefix"
+TIMEOUT_MILLISECONDS = 15_000
+
+
+@pytest.fixture
+def admin_key() -> str:
+    return ADMIN_KEY
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a server. All of it is at the root and, as behind a proxy, under PREFIX."""
+    assert built_console() is not None, "the console is not built: run `make console`"
+    api = create_app(Settings(data_dir=tmp_path, admin_key=SecretStr(ADMIN_KEY)), lambda start: None)
+    routes = [*graphiql_routes(), Mount("/", api)]
+    app = Starlette(routes=[Mount(PREFIX, routes=routes), *routes], lifespan=lambda _: api.router.lifespan_context(api))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            app, ws=WebSocketProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        await serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, with no name that it could resolve and no host that it could reach but this one."""
+    assert os.access(CHROMIUM, os.X_OK), (
+        f"the browser tests need {CHROMIUM}: run `make check`, or install the package chromium"
+    )
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        await browser.close()
+
+
+class Visit:
+    """One page of GraphiQL, and what it did.
+
+    `problems` has the errors and warnings of the console (violations of the Content-Security-Policy are among them)
+    and exceptions, `addresses` every address that was asked for, `sent` every message on a websocket.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        self.addresses: list[str] = []
+        self.sent: list[dict[str, Any]] = []
+        self.sockets: list[WebSocket] = []
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("request", lambda request: self.addresses.append(request.url))
+        page.on("websocket", self._websocket)
+        self.response = page.locator(".result-window")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.problems.append(message.text)
+
+    def _websocket(self, socket: WebSocket) -> None:
+        self.addresses.append(socket.url)
+        self.sockets.append(socket)
+        socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
+
+    async def sign_in(self, key: str) -> None:
+        await self.page.get_by_label("Paste an API key").fill(key)
+        await self.page.get_by_role("button", name="Connect").click()
+
+    async def connected(self) -> None:
+        """Wait until the key was taken and the editors, which are loaded then, are there."""
+        await expect(self.page.get_by_role("status")).to_have_text("Connected as administrator")
+        for editor in (".graphiql-query-editor", ".result-window"):
+            await expect(self.page.locator(f"{editor} .CodeMirror")).to_be_visible()
+
+    async def run(self, tab: str) -> None:
+        """Show a tab and press its play button."""
+        await self.page.get_by_role("tab").get_by_role("button", name=tab, exact=True).click()
+        await self.page.get_by_role("button", name="Execute query").click()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visit(browser: Browser) -> AsyncIterator[Visit]:
+    """A page in a profile of its own."""
+    page = await browser.new_page(viewport={"width": 1400, "height": 900})
+    yield Visit(page)
+    await page.close()
