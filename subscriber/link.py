@@ -52,7 +52,8 @@ def decide(error: Exception) -> Retry:
 
     SLOW: the server says that the credentials are wrong. Close code 4401 (no or wrong credential at init), HTTP 401 or
     403 in answer to the handshake (a gateway in front of the server), or a subscription that failed with
-    UNAUTHENTICATED or FORBIDDEN (the key lacks a scope). A key may be granted later, so it is tried again.
+    UNAUTHENTICATED or FORBIDDEN (the key lacks a scope, or is bound to other aliases). A key may be granted later, so
+    it is tried again.
 
     SPREAD: close code 1012, the server stops; all its subscribers hear it at the same moment.
 
@@ -80,6 +81,7 @@ class _Subscription:
     id: str | None = None
     due: float = 0.0
     current: bool = False
+    last_error: str | None = None
 
 
 class Link:
@@ -223,13 +225,18 @@ class Link:
             self._settle()
 
     def _failed(self, subscription: _Subscription, error: Exception) -> None:
-        """Subscribe to it again later. The others go on, unless the credentials are wrong: those are the socket's."""
-        if decide(error) is Retry.SLOW:
-            raise error
-        delay = next(subscription.delays)
+        """Subscribe to it again later, while the others go on.
+
+        When the credentials are good for none of them, `error` is raised: a new socket asks for a new token.
+        """
+        retry = decide(error)
         subscription.id, subscription.current = None, False
+        if retry is Retry.SLOW and all(other.id is None for other in self._subscriptions):
+            raise error
+        delay = self._delay(retry, subscription.delays)
         subscription.due = asyncio.get_running_loop().time() + delay
-        _log(error, f"subscribing again in {delay:.1f} s", repeated=_describe(error) == self._status.last_error)
+        repeated, subscription.last_error = _describe(error) == subscription.last_error, _describe(error)
+        _log(error, retry, f"subscribing again in {delay:.1f} s", repeated=repeated)
         self._set(self._down(), _describe(error))
         self._wake.set()
 
@@ -244,14 +251,7 @@ class Link:
 
     def _lost(self, error: Exception, retry: Retry, delay: float) -> None:
         repeated = not self._reached and _describe(error) == self._status.last_error
-        advice = f"coming back in {delay:.1f} s"
-        if retry is Retry.SLOW:
-            repeated = False
-            advice = (
-                f"the server refuses this component's credentials; trying again in {delay:.0f} s. The API key has to "
-                "be valid and needs the scope model_config:resolve for the aliases that the component asks for"
-            )
-        _log(error, advice, level=logging.ERROR if retry is Retry.SLOW else logging.WARNING, repeated=repeated)
+        _log(error, retry, f"coming back in {delay:.1f} s", repeated=repeated)
         self._set(self._down(), _describe(error))
 
     def _down(self) -> LinkState:
@@ -304,9 +304,16 @@ def _describe(error: Exception) -> str:
     return str(error) if isinstance(error, LinkError) else f"an unexpected {type(error).__name__}"
 
 
-def _log(error: Exception, advice: str, *, level: int = logging.WARNING, repeated: bool) -> None:
-    """Log what went wrong: loudly once, quietly when it is the same again, and with its traceback when it is a bug."""
-    if isinstance(error, LinkError):
-        logger.log(logging.INFO if repeated else level, "%s; %s", error, advice)
+def _log(error: Exception, retry: Retry, what_next: str, *, repeated: bool) -> None:
+    """Log what went wrong: loudly when a person has to act, quietly when it is the same again, bugs with traceback."""
+    if not isinstance(error, LinkError):
+        logger.error("the link failed unexpectedly; %s", what_next, exc_info=error)
+    elif retry is Retry.SLOW:
+        logger.error(
+            "the server refuses this component's credentials: %s; %s. The API key has to be valid, and needs the scope "
+            "model_config:resolve for every alias that the component asks for",
+            error,
+            what_next,
+        )
     else:
-        logger.error("the link failed unexpectedly; %s", advice, exc_info=error)
+        logger.log(logging.INFO if repeated else logging.WARNING, "%s; %s", error, what_next)

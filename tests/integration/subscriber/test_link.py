@@ -174,7 +174,7 @@ async def test_a_wrong_token_is_tried_slowly_and_said_loudly(
         line = await connect(token="canary-secret", timing=replace(FAST, slow_seconds=3600))
         await signal.until(lambda: line.provider.link.last_error is not None)
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    delay = int(record.getMessage().split("trying again in ")[1].split(" s")[0])
+    delay = float(record.getMessage().split("coming back in ")[1].split(" s")[0])
     assert 3600 * 0.9 <= delay <= 3600 * 1.1
     assert "4401" in record.getMessage()
     assert "canary-secret" not in caplog.text
@@ -203,6 +203,25 @@ async def test_a_key_without_the_scope_is_tried_slowly_and_said_loudly(
     assert line.model.status is ModelStatus.INITIALIZING
     setattr(plane, how, None)
     await line.model.wait_ready(timeout_seconds=20)
+
+
+@pytest.mark.parametrize("how", ["denied", "refuse"])
+async def test_an_alias_that_the_key_does_not_open_stops_no_other(
+    plane: Plane, connect: Any, signal: Signal, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    line = await ready(plane, connect)
+    (socket,) = plane.sockets
+    setattr(plane, how, "FORBIDDEN")
+    other = line.get("planning")
+    await signal.until(lambda: line.provider.link.state is LinkState.STALE)
+    assert next(record.levelno for record in caplog.records if "credentials" in record.getMessage()) == logging.ERROR
+    await plane.put("general", version=2)
+    await signal.until(lambda: line.model.version == 2)
+    assert other.status is ModelStatus.INITIALIZING
+    setattr(plane, how, None)
+    await signal.until(lambda: other.status is ModelStatus.NONE)
+    assert plane.sockets == [socket]
+    assert line.provider.link.state is LinkState.LIVE
 
 
 @pytest.mark.parametrize("how", ["denied", "refuse", "completed"])
