@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -32,6 +34,7 @@ class Gate:
 
 
 GATES: dict[str, Gate] = {}
+PRINCIPAL = Principal(subject="s", name="n", scopes=frozenset())
 
 
 @strawberry.type
@@ -42,11 +45,13 @@ class Query:
 @strawberry.type
 class Subscription:
     @strawberry.subscription
-    async def slow_to_end(self) -> AsyncGenerator[int, None]:
+    async def endless(self) -> AsyncGenerator[int, None]:
         gate = GATES["gate"]
         try:
             yield 1
             await gate.event.wait()
+            while True:
+                yield 2
         finally:
             gate.cleaning.set()
             try:
@@ -114,7 +119,7 @@ class Peer:
 
 
 async def authenticate(authorization: str | None) -> Principal:
-    return Principal(subject="s", name="n", scopes=frozenset())
+    return PRINCIPAL
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +143,7 @@ def gate() -> Gate:
     return GATES["gate"]
 
 
-async def subscribed(peer: Peer, query: str = "subscription { slowToEnd }") -> None:
+async def subscribed(peer: Peer, query: str = "subscription { endless }") -> None:
     """Introduce the peer and subscribe, until the first event is sent."""
     peer.says(type="connection_init")
     peer.says(type="subscribe", id="1", payload={"query": query})
@@ -227,6 +232,31 @@ async def test_clean_up_is_waited_for_and_not_interrupted(gate: Gate) -> None:
         await task
         assert (gate.cleaned, gate.interrupted) == (True, False)
         assert peer.close == (1012, "Server stopping")
+
+
+async def test_an_operation_that_finds_the_peer_frozen_cleans_up_without_being_interrupted(gate: Gate) -> None:
+    async with served(Limits(send_timeout_seconds=0.1)) as (peer, task):
+        await subscribed(peer, "subscription { endless }")
+        peer.writable.clear()
+        gate.event.set()
+        await gate.cleaning.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        gate.may_end.set()
+        peer.writable.set()
+        await task
+        assert (gate.cleaned, gate.interrupted) == (True, False)
+        assert peer.close == (1013, "The peer does not read")
+
+
+async def test_a_token_that_has_expired_already_is_not_acknowledged(monkeypatch: pytest.MonkeyPatch) -> None:
+    principal = dataclasses.replace(PRINCIPAL, expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    monkeypatch.setitem(globals(), "PRINCIPAL", principal)
+    async with served() as (peer, task):
+        peer.says(type="connection_init")
+        await task
+        assert peer.frames == []
+        assert peer.close == (4403, "Token expired")
 
 
 async def test_clean_up_that_never_ends_is_not_waited_for_for_ever(
