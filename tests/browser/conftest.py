@@ -84,6 +84,7 @@ class Visit:
         self.sent: list[dict[str, Any]] = []
         self.sockets: list[WebSocket] = []
         page.set_default_timeout(TIMEOUT_MILLISECONDS)
+        expect.set_options(timeout=TIMEOUT_MILLISECONDS)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", lambda request: self.addresses.append(request.url))
