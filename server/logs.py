@@ -6,12 +6,15 @@ import logging
 
 
 def configure_logging(level: str) -> None:
-    """Log to standard error, one line each: time, level, logger, message. Calling it again replaces the level."""
+    """Log to standard error, one line each: time, level, logger, message. Calling it again replaces the level.
+
+    Libraries log warnings and errors only, whatever the level: what they say below that can hold messages and SQL
+    parameters.
+    """
     logging.basicConfig(
         force=True,
-        level=level.upper(),
+        level=logging.WARNING,
         format="%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
-    for name in ("uvicorn.error", "websockets", "alembic"):
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger(__package__.partition(".")[0]).setLevel(level.upper())

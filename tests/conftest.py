@@ -7,8 +7,10 @@ import contextlib
 import os
 import re
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ class ServerProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment: dict[str, str] = {}
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._log = folder / "server.log"
 
     @property
@@ -51,60 +53,56 @@ class ServerProcess:
         """The administrator key as the first start printed it."""
         return re.findall(r"^Administrator key: (mw_\w+)", self.output, re.MULTILINE)[0]
 
-    async def spawn(self, *arguments: str) -> None:
+    def spawn(self, *arguments: str) -> None:
         """Start the process without waiting for it."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELWIRE_")}
         with self._log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(
+            self.process = subprocess.Popen(
+                [
                     sys.executable,
                     "-m",
                     "modelwire",
                     "serve",
-                    "--data-dir",
-                    str(self.data_dir),
-                    "--port",
-                    str(self.port),
-                ),
-                *arguments,
+                    f"--data-dir={self.data_dir}",
+                    f"--port={self.port}",
+                    *arguments,
+                ],
                 cwd=self.folder,
                 env={**environment, **self.environment},
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
-    async def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str) -> None:
         """Start the process and wait until /readyz says that it can answer."""
-        await self.spawn(*arguments)
+        self.spawn(*arguments)
         assert self.process is not None
-        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_SECONDS):
-            while self.process.returncode is None:
+        deadline = time.monotonic() + START_SECONDS
+        with httpx.Client(trust_env=False) as client:
+            while self.process.poll() is None and time.monotonic() < deadline:
                 with contextlib.suppress(httpx.TransportError):
-                    if (await client.get(f"{self.url}/readyz")).status_code == 200:
+                    if client.get(f"{self.url}/readyz").status_code == 200:
                         return
-                await asyncio.sleep(0.02)
-        raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output}")
+                time.sleep(0.02)
+        raise AssertionError(f"the server is not ready, its exit code is {self.process.poll()}:\n{self.output}")
 
-    async def wait(self) -> int:
+    def wait(self) -> int:
         """Wait for the process to end by itself; its exit code."""
         assert self.process is not None
-        async with asyncio.timeout(STOP_SECONDS):
-            return await self.process.wait()
+        return self.process.wait(STOP_SECONDS)
 
-    async def stop(self) -> int:
+    def stop(self) -> int:
         """SIGTERM; the exit code."""
         assert self.process is not None
-        if self.process.returncode is None:
-            self.process.terminate()
-        return await self.wait()
+        self.process.terminate()
+        return self.wait()
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         """`kill -9`."""
         assert self.process is not None
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.wait()
+        self.process.kill()
+        self.wait()
 
 
 class Client:
@@ -129,27 +127,42 @@ class Client:
 
 
 @pytest.fixture
-async def server_process(tmp_path: Path) -> AsyncIterator[ServerProcess]:
+def server_process(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that is not started yet."""
     server = ServerProcess(tmp_path)
     yield server
     if server.process is not None:
-        await server.kill()
+        server.kill()
 
 
 @pytest.fixture
-async def server(server_process: ServerProcess) -> ServerProcess:
-    """A running server."""
-    await server_process.start()
+def server(server_process: ServerProcess) -> ServerProcess:
+    """A running server of the test's own."""
+    server_process.start()
     return server_process
 
 
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A running server for tests that neither stop it nor mind what others stored in it."""
+    server = ServerProcess(tmp_path_factory.mktemp("shared-server"))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-async def admin(server: ServerProcess) -> AsyncIterator[Client]:
-    """The administrator of `server`."""
-    client = Client(server.url, server.admin_key)
-    yield client
-    await client.close()
+async def make_client() -> AsyncIterator[Callable[[ServerProcess, str | None], Client]]:
+    """Makes clients of a server, each with the API key that it is given."""
+    clients: list[Client] = []
+
+    def make(server: ServerProcess, token: str | None) -> Client:
+        clients.append(Client(server.url, token))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.close()
 
 
 @pytest.fixture

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+
+import pytest
+
+from modelwire.server.database import StartError, prepare_database
+from modelwire.server.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", encryption_keys=None)
+
+
+def test_the_first_start_makes_folder_keys_and_database(settings: Settings) -> None:
+    _, made = prepare_database(settings)
+    assert made
+    assert settings.database_path.exists()
+    assert stat.S_IMODE(settings.key_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
+
+
+def test_the_second_start_uses_the_keys_of_the_first(settings: Settings) -> None:
+    prepare_database(settings)
+    keys = settings.key_file.read_bytes()
+    _, made = prepare_database(settings)
+    assert not made
+    assert settings.key_file.read_bytes() == keys
+
+
+def test_given_keys_leave_no_key_file(settings: Settings) -> None:
+    keys = base64.urlsafe_b64encode(bytes(range(32))).decode()
+    given = Settings(data_dir=settings.data_dir, encryption_keys=keys)
+    _, made = prepare_database(given)
+    assert not made
+    assert not given.key_file.exists()
+
+
+def test_a_lost_key_file_is_refused_and_not_made_anew(settings: Settings) -> None:
+    prepare_database(settings)
+    settings.key_file.unlink()
+    with pytest.raises(StartError, match="put the key file back, or set MODELWIRE_ENCRYPTION_KEYS"):
+        prepare_database(settings)
+    assert not settings.key_file.exists()
+
+
+def test_a_key_file_that_others_can_read_is_refused(settings: Settings) -> None:
+    prepare_database(settings)
+    settings.key_file.chmod(0o644)
+    with pytest.raises(StartError, match="chmod"):
+        prepare_database(settings)
+
+
+def test_malformed_keys_are_refused_and_not_repeated(settings: Settings) -> None:
+    given = Settings(data_dir=settings.data_dir, encryption_keys="canary-too-short")
+    with pytest.raises(StartError, match=r"^MODELWIRE_ENCRYPTION_KEYS: ") as caught:
+        prepare_database(given)
+    assert "canary" not in str(caught.value)
+    assert not given.database_path.exists()
+
+
+def test_a_data_folder_that_is_a_file_is_refused(settings: Settings) -> None:
+    settings.data_dir.write_text("")
+    with pytest.raises(StartError, match="cannot be used: "):
+        prepare_database(settings)
+
+
+def test_a_file_that_is_no_database_is_refused(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    settings.key_file.touch(mode=0o600)
+    settings.key_file.write_text(base64.urlsafe_b64encode(bytes(32)).decode())
+    settings.database_path.write_bytes(b"these are notes and no database" * 200)
+    with pytest.raises(StartError, match=r"modelwire\.db"):
+        prepare_database(settings)

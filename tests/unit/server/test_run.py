@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwire.server.app import Start
+from modelwire.server.database import StartError
+from modelwire.server.run import announce, run_server
+from modelwire.server.settings import Settings
+
+KEY = "mw_aaaaaaaaaa_" + "0" * 64
+
+
+def settings(tmp_path: Path, **values: Any) -> Settings:
+    return Settings(**{"data_dir": tmp_path / "data", "admin_key": None, "encryption_keys": None, **values})
+
+
+def test_a_port_in_use_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(StartError, match=f"port {port} of 127.0.0.1 is in use: .* --port or MODELWIRE_PORT"):
+            run_server(settings(tmp_path, port=port))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "not a host"])
+def test_a_host_that_is_not_here_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(StartError, match="is no address of this machine"):
+        run_server(settings(tmp_path, host=host, port=0))
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    return {
+        name: value.strip() for name, _, value in (line.partition(":") for line in capsys.readouterr().out.splitlines())
+    }
+
+
+def test_the_first_start_is_announced_with_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    announce(Start(settings=settings(tmp_path), key_file_made=True, admin_key=KEY))
+    said = lines(capsys)
+    assert said["Administrator key"].split()[0] == KEY
+    assert said["GraphQL"] == "http://127.0.0.1:8400/graphql"
+    assert "keep a copy" in said["Encryption keys"]
+
+
+def test_a_later_start_is_announced_without_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    announce(Start(settings=settings(tmp_path), key_file_made=False, admin_key=None))
+    said = lines(capsys)
+    assert "Administrator key" not in said
+    assert said["Encryption keys"] == str(tmp_path / "data" / "modelwire.db.key")
+
+
+def test_given_secrets_are_announced_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = settings(tmp_path, admin_key=KEY, encryption_keys="canary-keys")
+    announce(Start(settings=given, key_file_made=False, admin_key=None))
+    said = lines(capsys)
+    assert said["Administrator key"] == "as set by MODELWIRE_ADMIN_KEY"
+    assert said["Encryption keys"] == "MODELWIRE_ENCRYPTION_KEYS"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "http://127.0.0.1:8400"), ("::", "http://[::1]:8400"), ("fd00::1", "http://[fd00::1]:8400")],
+)
+def test_the_address_can_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str, address: str) -> None:
+    announce(Start(settings=settings(tmp_path, host=host), key_file_made=False, admin_key=None))
+    assert lines(capsys)["Modelwire"] == address
+
+
+def test_the_repr_of_a_start_hides_the_key(tmp_path: Path) -> None:
+    assert KEY not in repr(Start(settings=settings(tmp_path), key_file_made=True, admin_key=KEY))
