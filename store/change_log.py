@@ -6,9 +6,10 @@ import json
 import secrets
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, union
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Select, select, union
 
+from .database import Connection
+from .errors import StoreCorrupt
 from .records import Auth, AuthType, Change, Json, ModelConfig, ModelConfigDraft, Operation, Selector
 from .secrets import Envelope
 from .tables import model_config_changes as changes
@@ -48,7 +49,20 @@ def _plain(value: Json) -> Json:
 
 
 def config_of(row: Any) -> ModelConfig:
-    """The config that a row of the change log holds, at that change's version. The row is not of a deletion."""
+    """The config that a row of the change log holds, at that change's version. The row is not of a deletion.
+
+    Raises StoreCorrupt for a row that this code cannot have written.
+    """
+    try:
+        return _config_of(row)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreCorrupt(
+            f"version {row.version} of config {row.config_id} cannot be read, it was changed from outside: "
+            "restore a backup"
+        ) from error
+
+
+def _config_of(row: Any) -> ModelConfig:
     return ModelConfig(
         id=row.config_id,
         alias=row.alias,
@@ -85,17 +99,17 @@ def change_of(row: Any) -> Change:
     )
 
 
-async def find_config(connection: AsyncConnection, *, id: str | None, alias: str | None) -> ModelConfig | None:  # noqa: A002 - the API's name
+async def find_config(connection: Connection, *, id: str | None, alias: str | None) -> ModelConfig | None:  # noqa: A002 - the API's name
     """The current config with this id or, when `id` is None, this alias."""
     if (id is None) == (alias is None):
         raise TypeError("give exactly one of id and alias")
     named = heads.c.alias == alias if id is None else heads.c.id == id
-    row = (await connection.execute(_current.where(named))).first()
-    return None if row is None else config_of(row)
+    rows = await _rows(connection, _current.where(named))
+    return config_of(rows[0]) if rows else None
 
 
 async def find_configs(
-    connection: AsyncConnection, selector: Selector, *, first: int | None = None, after: str | None = None
+    connection: Connection, selector: Selector, *, first: int | None = None, after: str | None = None
 ) -> list[ModelConfig]:
     """Current configs in the order of their aliases: at most `first`, those with an alias greater than `after`."""
     statement = _current.where(*_exact_conditions(selector)).order_by(heads.c.alias)
@@ -104,7 +118,7 @@ async def find_configs(
     found: list[ModelConfig] = []
     while True:
         remaining = statement if after is None else statement.where(heads.c.alias > after)
-        rows = (await connection.execute(remaining.limit(chunk_rows))).all()
+        rows = await _rows(connection, remaining.limit(chunk_rows))
         found += [config_of(row) for row in rows if selector.visible.allows(row.alias)]
         if len(rows) < chunk_rows or (first is not None and len(found) >= first):
             return found[:first]
@@ -126,11 +140,21 @@ def _exact_conditions(selector: Selector) -> list[ColumnElement[bool]]:
     return conditions
 
 
-async def find_changes(connection: AsyncConnection, *, after: int) -> list[Change]:
+async def find_changes(connection: Connection, *, after: int) -> list[Change]:
     """All changes with a greater revision, in the order of (revision, config id, version)."""
     statement = (
         select(changes)
         .where(changes.c.revision > after)
         .order_by(changes.c.revision, changes.c.config_id, changes.c.version)
     )
-    return [change_of(row) for row in await connection.execute(statement)]
+    return [change_of(row) for row in await _rows(connection, statement)]
+
+
+async def _rows(connection: Connection, statement: Select[Any]) -> list[Any]:
+    result = await connection.execute(statement)
+    try:
+        return list(result.all())
+    except ValueError as error:
+        raise StoreCorrupt(
+            "a row of the change log is no JSON, it was changed from outside: restore a backup"
+        ) from error

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, NullPool, create_engine, make_url
+from sqlalchemy import URL, CursorResult, Executable, NullPool, create_engine, make_url
+from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from . import sqlite
 from .errors import StoreError, StoreUnavailable
@@ -19,6 +20,28 @@ _T = TypeVar("_T")
 
 # Readers share these; a connection of aiosqlite is a thread.
 _POOL_SIZE = 8
+
+
+class Connection:
+    """A connection in a transaction.
+
+    What it does is done to its end although its task is cancelled. A driver that is left in the middle of a statement
+    closes its connection, but SQLite's stays behind with its locks until the garbage collector finds the statement.
+    """
+
+    def __init__(self, connection: AsyncConnection, location: str) -> None:
+        self._connection = connection
+        self._location = location
+
+    async def execute(self, statement: Executable, row: Mapping[str, Any] | None = None) -> CursorResult[Any]:
+        """Execute a statement, with `row` as its parameters. Raises StoreError."""
+        with translated_errors(self._location):
+            return await _to_the_end(self._connection.execute(statement, row))
+
+    async def run_sync(self, function: Callable[[SyncConnection], _T]) -> _T:
+        """Run a function that wants a connection without asyncio. Raises StoreError."""
+        with translated_errors(self._location):
+            return await _to_the_end(self._connection.run_sync(function))
 
 
 class Database:
@@ -41,42 +64,39 @@ class Database:
         self._closed = False
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncIterator[Connection]:
         """A read transaction: all that is read in it is of one moment. It does not wait for the writer."""
-        self._check_open()
-        with self.errors():
-            async with self._engine.connect() as connection:
-                yield connection
+        async with self._connect(self._engine) as connection:
+            yield Connection(connection, self.location)
 
     @asynccontextmanager
-    async def write(self, after_commit: Callable[[], None] | None = None) -> AsyncIterator[AsyncConnection]:
+    async def write(self, after_commit: Callable[[], None] | None = None) -> AsyncIterator[Connection]:
         """A write transaction: serialised with all others from its begin, committed at the end, rolled back by any
         exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it.
         """
+        async with self._writer_lock, self._connect(self._writer_engine) as connection:
+            yield Connection(connection, self.location)
+            # An exception does not come here, and the connection rolls back when it is given back.
+            await _to_the_end(self._commit(connection, after_commit))
 
-        async def commit() -> None:
-            await connection.commit()
-            if after_commit is not None:
-                after_commit()
-
-        async with self._writer_lock:
-            self._check_open()
-            with self.errors():
-                async with self._writer_engine.connect() as connection:
-                    try:
-                        yield connection
-                    except BaseException:
-                        # A roll-back that fails closes the connection, which rolls back as well.
-                        with suppress(SQLAlchemyError):
-                            await _to_the_end(connection.rollback())
-                        raise
-                    await _to_the_end(commit())
-
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Translate what SQLAlchemy and the driver raise into StoreError; all else passes."""
+    async def _commit(self, connection: AsyncConnection, after_commit: Callable[[], None] | None) -> None:
         with translated_errors(self.location):
-            yield
+            await connection.commit()
+        if after_commit is not None:
+            after_commit()
+
+    @asynccontextmanager
+    async def _connect(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        if self._closed:
+            raise StoreUnavailable(f"{self.location} was closed by this process")
+        connection = engine.connect()
+        try:
+            with translated_errors(self.location):
+                await _to_the_end(connection.start())
+            yield connection
+        finally:
+            if connection.sync_connection is not None:
+                await _to_the_end(connection.close())
 
     async def close(self) -> None:
         """Close the connections, after the transaction that is being written now. Later use raises StoreUnavailable."""
@@ -84,13 +104,9 @@ class Database:
             self._closed = True
             await self._engine.dispose()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreUnavailable(f"{self.location} was closed by this process")
-
 
 @contextmanager
-def synchronous_write(url: str) -> Iterator[Connection]:
+def synchronous_write(url: str) -> Iterator[SyncConnection]:
     """One write transaction on a connection of its own, without asyncio. Makes the database when it is not there."""
     parsed = parse_url(url)
     engine = create_engine(
@@ -137,9 +153,9 @@ def translated_errors(location: str) -> Iterator[None]:
         raise StoreError(f"{location} gave an unexpected error: {error}") from error
 
 
-async def _to_the_end(awaitable: Awaitable[_T]) -> _T:
-    """Await something that must not stop half-way. A cancellation meanwhile is raised when it is done."""
-    task = asyncio.ensure_future(awaitable)
+async def _to_the_end(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Await what must not stop half-way. A cancellation meanwhile is raised when it is done."""
+    task = asyncio.create_task(coroutine)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -148,6 +164,7 @@ async def _to_the_end(awaitable: Awaitable[_T]) -> _T:
             cancelled = error
     if cancelled is not None:
         # Retrieved, so that asyncio does not report a failure that the cancellation outranks.
-        task.exception()
+        if not task.cancelled():
+            task.exception()
         raise cancelled
     return task.result()

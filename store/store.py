@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .api_keys import ApiKeys
 from .change_log import find_changes, find_config, find_configs
-from .database import Database
+from .database import Connection, Database
 from .errors import StoreCorrupt
 from .migrate import check_schema
 from .records import Change, ModelConfig, Secrets, Selector, Snapshot
@@ -131,6 +130,6 @@ class Store:
                 logger.exception("a listener failed after a commit")
 
 
-async def _revision(connection: AsyncConnection, *, lock: bool = False) -> int:
+async def _revision(connection: Connection, *, lock: bool = False) -> int:
     statement = select(store_meta.c.revision)
     return int((await connection.execute(statement.with_for_update() if lock else statement)).scalar_one())

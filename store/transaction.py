@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import CursorResult, Delete, Insert, Select, Update, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .change_log import change_of, config_of, find_config, new_config_id, state_columns
+from .change_log import change_of, config_of, find_config, find_configs, new_config_id, state_columns
+from .database import Connection
 from .errors import AliasInUse, StoreUnavailable
-from .records import Change, ModelConfig, ModelConfigDraft, Operation, Secrets
+from .records import Change, ModelConfig, ModelConfigDraft, Operation, Secrets, Selector
 from .secrets import Envelope, Keyring
 from .tables import model_config_changes as changes
 from .tables import model_configs as heads
@@ -24,7 +24,7 @@ class Transaction:
     visible to others at once and as a whole, at one revision. An exception that leaves the block undoes all of it.
     """
 
-    def __init__(self, connection: AsyncConnection, keyring: Keyring, *, base_revision: int, by: str) -> None:
+    def __init__(self, connection: Connection, keyring: Keyring, *, base_revision: int, by: str) -> None:
         self._connection = connection
         self._keyring = keyring
         self._base_revision = base_revision
@@ -38,9 +38,18 @@ class Transaction:
         """The revision of this transaction; None until the first write, and for ever when there is none."""
         return self._revision
 
+    @property
+    def base_revision(self) -> int:
+        """The last revision before this transaction: what it reads is of this moment, until its own first write."""
+        return self._base_revision
+
     async def find(self, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
         """The config with this id or this alias, as it is in this transaction; None when there is none."""
         return await find_config(self._connection, id=id, alias=alias)
+
+    async def configs(self, selector: Selector) -> list[ModelConfig]:
+        """All configs that a selector names, by alias, as they are in this transaction."""
+        return await find_configs(self._connection, selector)
 
     async def create(self, draft: ModelConfigDraft) -> ModelConfig:
         """A new config, at version 1. Raises AliasInUse, with nothing written."""
