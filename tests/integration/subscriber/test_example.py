@@ -33,7 +33,7 @@ async def put(plane: Plane, endpoint: Endpoint, version: int, name: str) -> None
 async def next_event(process: asyncio.subprocess.Process, kind: str) -> dict[str, Any]:
     """Read lines until one of this kind; every line has to be a JSON object."""
     assert process.stdout
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         async for line in process.stdout:
             event: dict[str, Any] = json.loads(line)
             assert {"event", "alias", "version", "revision", "model", "at"} <= set(event)

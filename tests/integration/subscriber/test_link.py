@@ -109,7 +109,7 @@ async def test_a_silent_link_is_dead(plane: Plane, connect: Any, signal: Signal)
     plane.silent = False
     await plane.put("general", version=2)
     await signal.until(lambda: line.model.version == 2)
-    assert line.provider.link.state is LinkState.LIVE
+    await signal.until(lambda: line.provider.link.state is LinkState.LIVE)
 
 
 async def test_a_quiet_server_that_answers_pings_is_alive(plane: Plane, connect: Any, signal: Signal) -> None:

@@ -1,6 +1,8 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import build_schema, parse, validate
 
 from modelwire.subscriber import events
 from modelwire.subscriber.errors import ProtocolError
@@ -23,6 +25,12 @@ def event(typename: str, **fields: Any) -> dict[str, Any]:
 def test_request_names_one_alias_and_the_position() -> None:
     assert events.request("general", None)["variables"] == {"by": [{"alias": "general"}]}
     assert events.request("general", "s-4")["variables"] == {"by": [{"alias": "general"}], "since": "s-4"}
+
+
+def test_the_document_is_valid_for_the_exported_schema() -> None:
+    exported = Path(__file__).parents[3] / "schema.graphql"
+    schema = build_schema(exported.read_text(encoding="utf-8"))
+    assert validate(schema, parse(events.DOCUMENT)) == []
 
 
 def test_snapshot() -> None:
