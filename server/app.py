@@ -23,6 +23,7 @@ from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
 from .authentication import authenticate
 from .database import StartError, database_url, prepare_database
+from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
 from .pages import STATIC_FOLDER, SecurityHeaders, start_page
 from .settings import Settings
@@ -67,6 +68,7 @@ def create_app(settings: Settings, announce: Callable[[Start], None]) -> Starlet
             WebSocketRoute("/graphql", graphql),
             Route("/healthz", _healthz, methods=["GET"]),
             Route("/readyz", _readyz, methods=["GET"]),
+            *graphiql_routes(),
             Route("/", start_page, methods=["GET"]),
             Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
         ],

@@ -23,7 +23,7 @@ SECURITY_HEADERS = {
 
 
 class SecurityHeaders:
-    """Middleware: adds SECURITY_HEADERS to every HTTP response."""
+    """Middleware: adds SECURITY_HEADERS to every HTTP response, but for those that a page sets for itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,7 +31,9 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from modelwire.server.app import create_app
-from modelwire.server.graphiql import built_console, graphiql_routes
+from modelwire.server.graphiql import built_console
 from modelwire.server.graphql import WebSocketProtocol
 from modelwire.server.settings import Settings
 
@@ -39,8 +39,9 @@ async def site(tmp_path: Path) -> AsyncIterator[str]:
     """The address of a server. All of it is at the root and, as behind a proxy, under PREFIX."""
     assert built_console() is not None, "the console is not built: run `make console`"
     api = create_app(Settings(data_dir=tmp_path, admin_key=SecretStr(ADMIN_KEY)), lambda start: None)
-    routes = [*graphiql_routes(), Mount("/", api)]
-    app = Starlette(routes=[Mount(PREFIX, routes=routes), *routes], lifespan=lambda _: api.router.lifespan_context(api))
+    app = Starlette(
+        routes=[Mount(PREFIX, app=api), Mount("/", app=api)], lifespan=lambda _: api.router.lifespan_context(api)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
             app, ws=WebSocketProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=1
