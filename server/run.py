@@ -109,6 +109,7 @@ def announce(start: Start) -> None:
     lines = [
         f"Modelwire:         {address}",
         f"GraphQL:           {address}/graphql",
+        f"GraphiQL:          {address}/graphiql",
         f"Database:          {settings.database_path}",
     ]
     if settings.encryption_keys is not None:
@@ -121,6 +122,7 @@ def announce(start: Start) -> None:
         lines.append(f"Encryption keys:   {settings.key_file}")
     if start.admin_key is not None:
         lines.append(f"Administrator key: {start.admin_key} (shown this once; only its hash is stored)")
+        lines.append(f"Sign in:           {address}/graphiql#key={start.admin_key}")
     elif settings.admin_key is not None:
         lines.append("Administrator key: as set by MODELWIRE_ADMIN_KEY")
     print("\n".join(lines), flush=True)  # noqa: T201 -- what a person starts the server for
