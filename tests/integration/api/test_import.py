@@ -34,8 +34,15 @@ class TestImport:
             "mine", provider="openai", model="a", description="kept", auth=auth, params={"n": 1, "token": "kept"}
         )
         entry = "model_list: [{model_name: mine, litellm_params: {model: openai/b, temperature: 0}}]"
+        before = await client.everything()
+        dry = await client.mutate("import", content=entry, dryRun=True)
+        assert await client.everything() == before
         result = await client.mutate("import", content=entry)
-        assert result["entries"] == [{"alias": "mine", "action": "UPDATE", "reason": None, "ignored": []}]
+        assert (
+            dry["entries"]
+            == result["entries"]
+            == [{"alias": "mine", "action": "UPDATE", "reason": None, "ignored": []}]
+        )
         after = await client.find(alias="mine")
         assert after is not None
         assert (after["description"], after["params"], after["version"]) == ("kept", {"temperature": 0}, 2)

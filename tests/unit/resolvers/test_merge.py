@@ -114,6 +114,18 @@ def test_a_stored_reference_is_a_credential_too() -> None:
     assert merged.draft.auth == Auth(type=AuthType.API_KEY)
 
 
+def test_an_address_inside_a_sealed_param_binds_too() -> None:
+    def fallbacks(host: str) -> dict[str, Any]:
+        return {"fallbacks": [{"model": "x", "api_base": host, "api_key": "canary"}]}
+
+    base = changed(params=fallbacks("https://models.example")).draft
+    base = changed(base, auth=api_key("stored")).draft
+    assert "fallbacks" in base.secrets.params
+    moved = changed(base, params=fallbacks("https://evil.example"))
+    assert moved.dropped_credentials
+    assert moved.draft.secrets.auth == {}
+
+
 def test_only_what_is_not_given_anew_is_dropped() -> None:
     merged = changed(provider="azure", auth=api_key("new"))
     assert merged.dropped_credentials
