@@ -6,6 +6,7 @@ ResolverError
 │   ├── NotFound
 │   ├── AliasTaken
 │   ├── VersionConflict
+│   ├── RevisionConflict
 │   └── ProtectedDefault
 └── RequestError          the request as a whole is refused; top-level errors with `extensions.code` in the API
     ├── Unauthenticated
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from ..store import ModelConfig, StoreUnavailable
+from ..store import ModelConfig, Position, StoreUnavailable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -65,6 +66,14 @@ class VersionConflict(UserError):
 
     def __init__(self, message: str, current: ModelConfig) -> None:
         super().__init__(message, ("input", "expectedVersion"))
+        self.current = current
+
+
+class RevisionConflict(UserError):
+    """Somebody wrote since the caller looked. `current` is where the store is now."""
+
+    def __init__(self, message: str, current: Position) -> None:
+        super().__init__(message, ("input", "expectedRevision"))
         self.current = current
 
 

@@ -9,10 +9,15 @@ from .auth_types import AUTH_SCHEMES
 
 def litellm_model(config: ModelConfig) -> str | None:
     """The provider's prefix and the model, such as `gemini/gemini-2.5-flash`; None for a placeholder."""
-    if config.provider is None or config.model is None:
+    return routed_model(config.provider, config.model)
+
+
+def routed_model(provider: str | None, model: str | None) -> str | None:
+    """The name that LiteLLM routes by: the prefix is not put before a model that has it. None without one of both."""
+    if provider is None or model is None:
         return None
-    prefix = f"{config.provider}/"
-    return config.model if config.model.startswith(prefix) else prefix + config.model
+    prefix = f"{provider}/"
+    return model if model.startswith(prefix) else prefix + model
 
 
 def litellm_params(context: Context, config: ModelConfig) -> dict[str, Json] | None:

@@ -11,7 +11,7 @@ import threading
 from types import ModuleType
 from typing import Final, NamedTuple
 
-_COMMON_PROVIDERS: Final = frozenset(
+COMMON_PROVIDERS: Final = frozenset(
     {
         "anthropic",
         "azure",
@@ -57,7 +57,7 @@ async def infer_provider(model: str, api_base: str | None = None) -> InferredMod
     tell. An endpoint that is an `os.environ/NAME` reference says nothing.
     """
     provider, separator, name = model.partition("/")
-    if separator and name and provider in _COMMON_PROVIDERS:
+    if separator and name and provider in COMMON_PROVIDERS:
         return InferredModel(provider, without_provider(model, provider))
     return await asyncio.to_thread(_infer, model, api_base)
 

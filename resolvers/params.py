@@ -21,13 +21,13 @@ _SET_ELSEWHERE = {
     "stream": "it belongs to each call",
 }
 
-# Further names under which LiteLLM reads the same credentials.
-_AUTH_SYNONYMS = {
+AUTH_SYNONYMS: Mapping[str, str] = {
     "apikey": "api_key",
     "vertex_ai_credentials": "vertex_credentials",
     "vertex_ai_project": "vertex_project",
     "vertex_ai_location": "vertex_location",
 }
+"""Further names under which LiteLLM reads the same fields of an auth type, each with the first one."""
 
 
 def _refused() -> dict[str, str]:
@@ -36,7 +36,7 @@ def _refused() -> dict[str, str]:
         for scheme in AUTH_SCHEMES.values()
         for field in scheme.fields
     }
-    return _SET_ELSEWHERE | homes | {name: homes[home] for name, home in _AUTH_SYNONYMS.items()}
+    return _SET_ELSEWHERE | homes | {name: homes[home] for name, home in AUTH_SYNONYMS.items()}
 
 
 REFUSED_PARAMS: Mapping[str, str] = _refused()

@@ -24,6 +24,7 @@ MAX_AUTH_VALUE_LENGTH = 16_384
 MAX_PARAMS_BYTES = 64 * 1024
 MAX_PARAMS_DEPTH = 10
 MAX_COUNT = 2**31 - 1
+_SHOWN_NAME_LENGTH = 100
 
 _PROVIDER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PARAM_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -214,8 +215,11 @@ def _validate_params(params: Json) -> None:
 
 def _validate_param_name(name: Json, path: Path) -> None:
     if not isinstance(name, str) or not _PARAM_NAME.fullmatch(name):
+        shown = repr(name[:_SHOWN_NAME_LENGTH]) if isinstance(name, str) else "a name that is no text"
         raise InvalidInput(
-            "the names in params are LiteLLM's keyword arguments: letters, digits and _, no digit first", path[:2]
+            f"params must not contain {shown}: its names are LiteLLM's keyword arguments, letters, digits and _, "
+            "no digit first",
+            path[:2],
         )
     instead = REFUSED_PARAMS.get(name)
     if instead is not None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import strawberry
 
+from ..resolvers.export import ExportFormat
 from ..resolvers.importing import ImportFormat
 from ..resolvers.model_config_import import ImportAction
 
-__all__ = ["ImportAction", "ImportFormat"]
+__all__ = ["ExportFormat", "ImportAction", "ImportFormat"]
 
 
 def _describe(enum: type[Enum], description: str, values: dict[Enum, str]) -> None:
@@ -24,6 +25,10 @@ _describe(
     {
         ImportFormat.AUTO: "Found out by what the file holds.",
         ImportFormat.LITELLM: "The `config.yaml` of LiteLLM's proxy.",
+        ImportFormat.SAM: "The `shared_config.yaml` of Solace Agent Mesh.",
+        ImportFormat.MODELWIRE: "Modelwire's own, as `modelConfigExport` writes it. An entry is the whole of its "
+        "config: what it leaves out is cleared, except for sealed secrets that it names. Strict: anything wrong in "
+        "the file refuses it as a whole, a secret that is not a reference, too.",
     },
 )
 _describe(
@@ -34,5 +39,15 @@ _describe(
         ImportAction.UPDATE: "The config with this alias is changed.",
         ImportAction.UNCHANGED: "The config with this alias is as the file wants it.",
         ImportAction.SKIP: "Nothing is done; `reason` says why.",
+        ImportAction.DELETE: "The config is deleted, because the file does not name it. Only with `prune`.",
+    },
+)
+_describe(
+    ExportFormat,
+    "The form of an export.",
+    {
+        ExportFormat.MODELWIRE: "Modelwire's own: everything but the values of sealed secrets, which it names.",
+        ExportFormat.LITELLM: "The `config.yaml` of LiteLLM's proxy: what that can say. Sealed secrets and "
+        "placeholders are left out and named in a comment.",
     },
 )

@@ -6,6 +6,7 @@ from typing import TypeVar, cast
 import strawberry
 
 from ..resolvers import errors
+from .base import Revision, revision
 from .types import ModelConfig
 
 _T = TypeVar("_T")
@@ -46,6 +47,11 @@ class VersionConflict(UserError):
     current: ModelConfig = strawberry.field(description="The config as it is now.")
 
 
+@strawberry.type(description="Somebody wrote since `expectedRevision`: plan anew from what is there now.")
+class RevisionConflict(UserError):
+    current: Revision = strawberry.field(description="The revision that the store is at now.")
+
+
 _TYPES: dict[type[errors.UserError], type[UserError]] = {
     errors.InvalidInput: InvalidInput,
     errors.NotFound: NotFound,
@@ -64,6 +70,9 @@ async def answer(result: Awaitable[_T], payload: Callable[[_T], _Payload]) -> _P
     except errors.VersionConflict as error:
         current = ModelConfig.of(error.current)
         return cast(_Payload, VersionConflict(message=error.message, path=_path(error), current=current))
+    except errors.RevisionConflict as error:
+        now = revision(error.current)
+        return cast(_Payload, RevisionConflict(message=error.message, path=_path(error), current=now))
     except errors.UserError as error:
         return cast(_Payload, _TYPES[type(error)](message=error.message, path=_path(error)))
 

@@ -13,6 +13,7 @@ from ..resolvers.inputs import UNSET, AuthInput, ModelConfigInput, Unset
 from ..resolvers.model_config_import import ImportRequest
 from ..resolvers.model_configs import Filter
 from ..store import AuthType
+from .base import Revision
 from .enums import ImportFormat
 
 _T = TypeVar("_T")
@@ -229,17 +230,35 @@ class DeleteModelConfigInput:
     )
 
 
-@strawberry.input(description="A file of another program, to take its model configs over.")
+@strawberry.input(description="A file, and what to do with the model configs that it holds.")
 class ImportModelConfigsInput:
     content: str = strawberry.field(description="The text of the file.")
     format: ImportFormat | None = strawberry.field(default=ImportFormat.AUTO, description="What kind of file it is.")
     dry_run: bool | None = strawberry.field(
         default=False, description="Answer what would happen to each entry, and write nothing."
     )
+    prune: bool | None = strawberry.field(
+        default=False,
+        description="Delete the configs that the file does not name, default aliases excepted. Needs "
+        "`model_config:read`, too.",
+    )
+    expected_revision: Maybe[Revision | None] = strawberry.field(
+        description="The `baseRevision` of a dry run; when anybody wrote since, RevisionConflict, and nothing is done."
+    )
+    variables: Maybe[JSON | None] = strawberry.field(
+        description="What `${NAME}` in a SAM file stands for: an object of texts by name. The server's own environment "
+        "is never looked at. Secrets need none: they become references `os.environ/NAME`."
+    )
 
     def to_request(self) -> ImportRequest:
-        format_ = ImportFormat.AUTO if self.format is None else self.format
-        return ImportRequest(content=self.content, format=format_, dry_run=bool(self.dry_run))
+        return ImportRequest(
+            content=self.content,
+            format=ImportFormat.AUTO if self.format is None else self.format,
+            dry_run=bool(self.dry_run),
+            prune=bool(self.prune),
+            expected_revision=value_of(self.expected_revision),
+            variables=value_of(self.variables) or {},
+        )
 
 
 @strawberry.input(description="A new API key. It cannot permit more than the key that makes it.")

@@ -5,10 +5,11 @@ from typing import Annotated
 import strawberry
 from strawberry import Maybe
 
-from ..resolvers import model_configs
+from ..resolvers import export, model_configs
 from .base import Info, described
+from .enums import ExportFormat
 from .inputs import ModelConfigFilter, ModelConfigRef, value_of
-from .types import ModelConfig, ModelConfigConnection, Node, Viewer
+from .types import ModelConfig, ModelConfigConnection, ModelConfigExport, Node, Viewer
 
 
 @strawberry.type(description="What can be asked.")
@@ -51,3 +52,11 @@ class Query:
         narrowed = None if given is None else given.to_filter()
         page = await model_configs.page(info.context, first=value_of(first), after=behind, narrowed=narrowed)
         return ModelConfigConnection.of(page, after=behind)
+
+    @described("All model configs that the viewer may see, as a file. Needs `model_config:read`.")
+    async def model_config_export(
+        self,
+        info: Info,
+        format: Annotated[ExportFormat, strawberry.argument(description="Which form.")] = ExportFormat.MODELWIRE,  # noqa: A002 - the API's name
+    ) -> ModelConfigExport:
+        return ModelConfigExport.of(await export.export_model_configs(info.context, format))

@@ -3,14 +3,17 @@
 from typing import Annotated, Self
 
 import strawberry
+from strawberry.scalars import JSON
 
 from .. import store
+from ..resolvers import differences, model_config_import
+from ..resolvers.access import Scope
 from ..resolvers.api_keys import CreatedApiKey
 from ..resolvers.model_config_import import Imported
 from ..resolvers.model_configs import Deleted, Updated
-from .base import Revision, revision
+from .base import Info, Revision, described, revision
 from .enums import ImportAction
-from .errors import AliasTaken, InvalidInput, NotFound, ProtectedDefault, VersionConflict
+from .errors import AliasTaken, InvalidInput, NotFound, ProtectedDefault, RevisionConflict, VersionConflict
 from .types import ApiKey, ModelConfig
 
 
@@ -53,35 +56,69 @@ class DeleteModelConfigPayload:
         return cls(id=strawberry.ID(deleted.id), alias=deleted.alias, revision=revision(deleted.position))
 
 
-@strawberry.type(description="What became of one entry of the file.")
+@strawberry.type(description="One field of a config before and after a change.")
+class FieldChange:
+    path: list[str] = strawberry.field(description='The field, such as `["params", "temperature"]`.')
+    before: JSON | None = strawberry.field(description="Its value before; null when it was not set, or is a secret.")
+    after: JSON | None = strawberry.field(description="Its value after; null when it is not set, or is a secret.")
+    secret: bool = strawberry.field(description="Whether a sealed secret is on one of the sides; it is never shown.")
+
+    @classmethod
+    def of(cls, change: differences.FieldChange) -> Self:
+        """Convert the resolver's answer."""
+        before, after = (None if value is None else JSON(value) for value in (change.before, change.after))
+        return cls(path=list(change.path), before=before, after=after, secret=change.secret)
+
+
+@strawberry.type(description="What became of one entry of the file, or of a config that the file does not name.")
 class ImportEntry:
+    record: strawberry.Private[model_config_import.ImportEntry]
     alias: str = strawberry.field(
         description="The name that the entry gives itself, else its place in the file such as `model_list[3]`."
     )
     action: ImportAction = strawberry.field(description="What is done with it.")
     reason: str | None = strawberry.field(
-        description="Why it is skipped and what can be done; of an update, that stored credentials were dropped."
+        description="Why it is skipped and what can be done; else what is to be known, such as that stored "
+        "credentials were dropped."
     )
     ignored: list[str] = strawberry.field(description="The names of its fields that have no meaning here.")
+
+    @described("What differs, field by field; empty when nothing does. Needs `model_config:read`; null without it.")
+    def changes(self, info: Info) -> list[FieldChange] | None:
+        info.context.principal.require(Scope.MODEL_CONFIG_READ)
+        return [FieldChange.of(change) for change in self.record.changes]
+
+    @classmethod
+    def of(cls, entry: model_config_import.ImportEntry) -> Self:
+        """Convert the resolver's answer."""
+        return cls(
+            record=entry, alias=entry.alias, action=entry.action, reason=entry.reason, ignored=list(entry.ignored)
+        )
 
 
 @strawberry.type(description="A file was imported, all at one revision; with `dryRun`, what an import would do.")
 class ImportModelConfigsPayload:
-    entries: list[ImportEntry] = strawberry.field(description="All entries of the file, in its order.")
+    entries: list[ImportEntry] = strawberry.field(
+        description="All entries of the file, in its order, then those of `prune`."
+    )
     ignored_sections: list[str] = strawberry.field(description="The file's other top-level keys, as they are written.")
     revision: Revision | None = strawberry.field(
         description="The revision of the import; null when nothing was written."
+    )
+    base_revision: Revision = strawberry.field(
+        description="The revision that the file was compared with; `expectedRevision` of an import that must do the "
+        "same."
     )
 
     @classmethod
     def of(cls, imported: Imported) -> Self:
         """Convert the resolver's answer."""
-        entries = [
-            ImportEntry(alias=entry.alias, action=entry.action, reason=entry.reason, ignored=list(entry.ignored))
-            for entry in imported.entries
-        ]
-        at = None if imported.position is None else revision(imported.position)
-        return cls(entries=entries, ignored_sections=list(imported.ignored_sections), revision=at)
+        return cls(
+            entries=[ImportEntry.of(entry) for entry in imported.entries],
+            ignored_sections=list(imported.ignored_sections),
+            revision=None if imported.position is None else revision(imported.position),
+            base_revision=revision(imported.base),
+        )
 
 
 @strawberry.type(description="An API key was made.")
@@ -110,7 +147,7 @@ DeleteModelConfigResult = Annotated[
     strawberry.union("DeleteModelConfigResult", description="What `deleteModelConfig` answers."),
 ]
 ImportModelConfigsResult = Annotated[
-    ImportModelConfigsPayload | InvalidInput,
+    ImportModelConfigsPayload | InvalidInput | RevisionConflict,
     strawberry.union("ImportModelConfigsResult", description="What `importModelConfigs` answers."),
 ]
 CreateApiKeyResult = Annotated[

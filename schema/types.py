@@ -9,6 +9,7 @@ from strawberry.scalars import JSON
 from .. import store
 from ..resolvers import litellm_params, model_configs
 from ..resolvers.access import Principal
+from ..resolvers.export import Exported
 from ..store import Position
 from .auth import ModelAuth, model_auth
 from .base import Info, Revision, described, revision
@@ -125,6 +126,17 @@ class ModelConfigConnection:
             end_cursor=edges[-1].cursor if edges else None,
         )
         return cls(edges=edges, page_info=page_info)
+
+
+@strawberry.type(description="Model configs as the text of a file.")
+class ModelConfigExport:
+    content: str = strawberry.field(description="The text, YAML. It never holds a sealed secret.")
+    revision: Revision = strawberry.field(description="The revision whose state it is.")
+
+    @classmethod
+    def of(cls, exported: Exported) -> Self:
+        """Convert the resolver's answer."""
+        return cls(content=exported.content, revision=revision(exported.position))
 
 
 @strawberry.type(description="Who is asking.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -26,6 +27,7 @@ _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 _PATH: Final = ("input", "content")
 _CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final = frozenset(_CORE + name for name in ("str", "int", "float", "bool", "null", "seq", "map", "merge"))
+_READ_SCALARS: Final = frozenset(_CORE + name for name in ("int", "float", "bool", "null"))
 # `api_version: 2023-05-15` and `separator: =` mean text to everybody but YAML 1.1.
 _TEXT_AFTER_ALL: Final = frozenset({_CORE + "timestamp", _CORE + "value"})
 
@@ -35,10 +37,39 @@ def malformed(message: str) -> InvalidInput:
     return InvalidInput(message, _PATH)
 
 
-def read_document(content: str) -> Json:
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The value of a whole file, and where in the text its parts stand."""
+
+    value: Json = field(repr=False)
+    _node: yaml.Node | None = field(repr=False)
+
+    def line(self, *path: str | int) -> int:
+        """The line, from 1, of what these keys and indices lead to; of the last one that is there."""
+        node = self._node
+        mark = None if node is None else node.start_mark
+        for step in path:
+            # Of a key that is there twice, by a merge (`<<`), the last is the one that counts.
+            found = next((pair for key, pair in reversed(_steps(node)) if key == step), None)
+            if found is None:
+                break
+            place, node = found
+            mark = place.start_mark
+        return 1 if mark is None else int(mark.line) + 1
+
+
+def _steps(node: yaml.Node | None) -> list[tuple[str | int, tuple[yaml.Node, yaml.Node]]]:
+    if isinstance(node, yaml.MappingNode):
+        return [(key.value, (key, value)) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return [(index, (value, value)) for index, value in enumerate(node.value)]
+    return []
+
+
+def read_document(content: str) -> Document:
     """Read a text that holds one YAML document; JSON is YAML too.
 
-    The result has nothing but JSON's types, finite floats, integers of 64 bits and text that UTF-8 can write. Takes
+    Its value has nothing but JSON's types, finite floats, integers of 64 bits and text that UTF-8 can write. Takes
     seconds of CPU for the largest texts, so call it outside of the event loop. Raises InvalidInput, with the line
     where it is known and without any of the file's values.
     """
@@ -49,9 +80,9 @@ def read_document(content: str) -> Json:
         try:
             node = loader.get_single_node()
             if node is None:
-                return None
+                return Document(None, None)
             _Check().value(node)
-            return loader.construct_document(node)
+            return Document(loader.construct_document(node), node)
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
@@ -59,6 +90,23 @@ def read_document(content: str) -> Json:
     except yaml.reader.ReaderError as error:
         line = content.count("\n", 0, error.position) + 1
         raise malformed(f"line {line}: a character that YAML does not allow (U+{error.character:04X})") from None
+
+
+def read_scalar(text: str) -> Json:
+    """What YAML reads a text as that stands there without quotes: a number, a truth value, None, else the text.
+
+    Raises ValueError for a number that JSON cannot carry.
+    """
+    loader = _Loader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    if tag not in _READ_SCALARS:
+        return text
+    try:
+        return loader.construct_document(yaml.ScalarNode(tag, text))
+    except _Wrong as error:
+        raise ValueError(str(error.problem)) from None
+    finally:
+        loader.dispose()
 
 
 class _Wrong(yaml.MarkedYAMLError):

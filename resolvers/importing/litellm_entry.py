@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from ...store import AuthType, Json
 from ..auth_types import AUTH_SCHEMES, AuthField, FieldKind
 from ..inputs import AuthInput
-from ..params import REFUSED_PARAMS
+from ..litellm_registry import InferredModel, infer_provider, without_provider
+from ..params import AUTH_SYNONYMS, REFUSED_PARAMS
+from .parsed import ImportedModel
 
 ROUTER_PARAMS: Final = frozenset(
     {
@@ -54,6 +56,65 @@ class SkipEntry(Exception):
     """This entry cannot be imported; the text says why, and what to do."""
 
 
+def check_alias(alias: str, taken: Collection[str], instead: str) -> None:
+    """Raise SkipEntry for a name that no config can have, or that an earlier entry has: `instead` says what to do."""
+    if "*" in alias:
+        raise SkipEntry(
+            f"{alias!r} is a wildcard that stands for many models: write one entry per model, each with a name "
+            "without *"
+        )
+    if alias in taken:
+        raise SkipEntry(f"an earlier entry has the name {alias!r} already, and the first wins: {instead}")
+
+
+async def read_model(alias: str, litellm_params: Mapping[str, Json]) -> tuple[ImportedModel, frozenset[str]]:
+    """The model config that LiteLLM's parameters of one deployment make, and the names of those that are not kept.
+
+    Raises SkipEntry.
+    """
+    inferred = await _infer(litellm_params)
+    settings = read_call_settings(inferred.provider, litellm_params)
+    model = ImportedModel(
+        alias=alias,
+        provider=inferred.provider,
+        model=inferred.model,
+        api_base=settings.api_base,
+        auth=settings.auth,
+        params=settings.params,
+        max_input_tokens=settings.max_input_tokens,
+    )
+    return model, settings.ignored
+
+
+async def _infer(litellm_params: Mapping[str, Json]) -> InferredModel:
+    model = text(litellm_params, "model")
+    if model is None:
+        raise SkipEntry("it has no `model`: add one, as provider/model")
+    if "*" in model:
+        raise SkipEntry(f"the model {model!r} is a wildcard that stands for many models: write one entry per model")
+    if model.startswith("auto_router/"):
+        raise SkipEntry(
+            f"{model!r} is a router of LiteLLM's proxy and no model: import the models that it chooses from"
+        )
+    provider = text(litellm_params, "custom_llm_provider")
+    if provider is not None:
+        return _named(model, provider)
+    inferred = await infer_provider(model, text(litellm_params, "base_url") or text(litellm_params, "api_base"))
+    if inferred is None:
+        raise SkipEntry(
+            f"LiteLLM cannot tell the provider of the model {model!r}: set `custom_llm_provider`, or write the model "
+            f"as provider/model, for example openrouter/{model}"
+        )
+    return inferred
+
+
+def _named(model: str, provider: str) -> InferredModel:
+    name = without_provider(model, provider)
+    if not is_given(name):
+        raise SkipEntry(f"the model {model!r} has no name behind its provider: write it as provider/model")
+    return InferredModel(provider, name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSettings:
     """What a deployment says about its calls, besides provider and model. `ignored` names what is not kept."""
@@ -82,33 +143,44 @@ def text(fields: Mapping[str, Json], name: str) -> str | None:
 
 def read_call_settings(provider: str, litellm_params: Mapping[str, Json]) -> CallSettings:
     """Sort the fields of `litellm_params`, except for those that name the model. Raises SkipEntry."""
-    given = {name: value for name, value in litellm_params.items() if is_given(value)}
-    api_base, ignored = _api_base(given)
+    written = {name: value for name, value in litellm_params.items() if is_given(value)}
+    synonyms = _synonyms(written)
+    given = {synonyms.get(name, name): value for name, value in written.items()}
+    api_base, other_address = _api_base(given)
     auth, other_auth = _auth(provider, given)
-    ignored |= litellm_params.keys() - given.keys() | other_auth
+    ignored = other_address | other_auth
     params = {}
     for name, value in given.items():
-        if name in ROUTER_PARAMS or name.startswith(_ROUTER_PREFIXES) or _is_several(name, value):
+        if is_for_router(name, value):
             ignored.add(name)
         elif name not in REFUSED_PARAMS:
             params[name] = value
         elif name not in _READ_ELSEWHERE and name not in _AUTH_FIELDS:
             ignored.add(name)
+    written_as = {first: name for name, first in synonyms.items()}
+    empty = litellm_params.keys() - written.keys()
     return CallSettings(
         api_base=api_base,
         auth=auth,
         params=params,
         max_input_tokens=_max_input_tokens(given),
-        ignored=frozenset(ignored),
+        ignored=frozenset(written_as.get(name, name) for name in ignored) | empty,
     )
 
 
 _READ_ELSEWHERE: Final = frozenset({"model", "custom_llm_provider", "api_base", "base_url", "max_input_tokens"})
 
 
-def _is_several(name: str, value: Json) -> bool:
-    # LiteLLM's router makes one deployment of each organization in a list; a call takes one.
-    return name == "organization" and isinstance(value, list)
+def _synonyms(given: Mapping[str, Json]) -> dict[str, str]:
+    """LiteLLM's first name of a field by the other name that it has here. A first name that is there itself wins."""
+    return {name: first for name, first in AUTH_SYNONYMS.items() if name in given and first not in given}
+
+
+def is_for_router(name: str, value: Json) -> bool:
+    """Whether LiteLLM's router or proxy takes this parameter for itself, and a call does not."""
+    # Of an organization list the router makes one deployment for each; a call takes one.
+    several = name == "organization" and isinstance(value, list)
+    return several or name in ROUTER_PARAMS or name.startswith(_ROUTER_PREFIXES)
 
 
 def _api_base(given: Mapping[str, Json]) -> tuple[str | None, set[str]]:

@@ -85,7 +85,7 @@ def test_every_common_provider_is_one_of_litellm() -> None:
     import litellm
 
     assert {
-        provider for provider in litellm_registry._COMMON_PROVIDERS if provider not in litellm.provider_list
+        provider for provider in litellm_registry.COMMON_PROVIDERS if provider not in litellm.provider_list
     } == set()
 
 

@@ -6,7 +6,14 @@ import pytest
 
 from modelwire.resolvers.errors import InvalidInput
 from modelwire.resolvers.importing import document
-from modelwire.resolvers.importing.document import MAX_BYTES, MAX_DEPTH, MAX_EXPANDED, MAX_VALUES, read_document
+from modelwire.resolvers.importing.document import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_EXPANDED,
+    MAX_VALUES,
+    read_document,
+    read_scalar,
+)
 
 
 def refusal(content: str) -> str:
@@ -43,7 +50,7 @@ def refusal(content: str) -> str:
     ],
 )  # fmt: skip
 def test_what_can_be_read(content: str, value: object) -> None:
-    assert read_document(content) == value
+    assert read_document(content).value == value
 
 
 @pytest.mark.parametrize(
@@ -109,13 +116,13 @@ def test_a_message_shows_nothing_that_could_be_a_secret(content: str) -> None:
 
 
 def test_size_is_counted_in_bytes() -> None:
-    assert read_document("#" + "a" * (MAX_BYTES - 1)) is None
+    assert read_document("#" + "a" * (MAX_BYTES - 1)).value is None
     assert refusal("#" + "a" * MAX_BYTES) == "the file is larger than 1024 KiB: import it in parts"
     assert refusal("#" + "ü" * (MAX_BYTES // 2)) == "the file is larger than 1024 KiB: import it in parts"
 
 
 def test_depth_is_bounded() -> None:
-    deepest = read_document("[" * MAX_DEPTH + "x" + "]" * MAX_DEPTH)
+    deepest = read_document("[" * MAX_DEPTH + "x" + "]" * MAX_DEPTH).value
     for _ in range(MAX_DEPTH):
         (deepest,) = deepest
     assert deepest == "x"
@@ -157,5 +164,52 @@ def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert MAX_VALUES == 100_000
     monkeypatch.setattr(document, "MAX_VALUES", 100)
 
-    assert len(read_document("[" + "x," * 99 + "]")) == 99
+    assert len(read_document("[" + "x," * 99 + "]").value) == 99
     assert "more than 100 keys and values: import it in parts" in refusal("[" + "x," * 100 + "]")
+
+
+def test_a_document_knows_where_its_parts_stand() -> None:
+    document = read_document("# first\na:\n  b: 1\n  c:\n  - x\n  - y: {z: 2}\n")
+
+    assert document.line("a") == 2
+    assert document.line("a", "c") == 4
+    assert document.line("a", "c", 1) == 6
+    assert document.line("a", "c", 1, "y", "z") == 6
+    # Of what is not there, the line of the last step that is.
+    assert document.line("a", "c", 7) == 4
+    assert document.line("nothing") == 2
+    assert read_document("").line("a") == 1
+
+
+def test_a_merged_key_stands_where_it_was_written_and_an_own_one_wins() -> None:
+    document = read_document("x: &x\n  a: 1\n  b: 2\ny:\n  <<: *x\n  b: 3\n")
+
+    assert document.line("y", "a") == 2
+    assert document.line("y", "b") == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("16000", 16000),
+        ("0.5", 0.5),
+        ("true", True),
+        ("null", None),
+        ("", None),
+        ("5m", "5m"),
+        ("2023-05-15", "2023-05-15"),
+        ("a: b", "a: b"),
+        ("<<", "<<"),
+    ],
+)
+def test_what_yaml_reads_a_text_as(text: str, value: object) -> None:
+    read = read_scalar(text)
+
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize("text", [".inf", "9" * 30, "9" * 200])
+def test_a_number_that_json_cannot_carry_is_no_scalar(text: str) -> None:
+    with pytest.raises(ValueError, match="number"):
+        read_scalar(text)

@@ -13,7 +13,7 @@ from modelwire.resolvers.auth_types import AUTH_SCHEMES
 from modelwire.resolvers.errors import InvalidInput
 from modelwire.resolvers.importing import ImportFormat, ParsedEntry, ParsedFile, parse_import
 from modelwire.resolvers.importing.litellm_entry import ROUTER_PARAMS
-from modelwire.resolvers.params import REFUSED_PARAMS
+from modelwire.resolvers.params import AUTH_SYNONYMS, REFUSED_PARAMS
 
 AUTH_NAMES = [field.litellm_name for scheme in AUTH_SCHEMES.values() for field in scheme.fields]
 AUTH_FIELDS = {field.litellm_name: field.name for scheme in AUTH_SCHEMES.values() for field in scheme.fields}
@@ -118,6 +118,7 @@ def fates(entry: ParsedEntry, litellm_params: dict[str, Any]) -> set[str]:
         "base_url": model.api_base,
         "max_input_tokens": model.max_input_tokens,
         **{name: model.auth.values.get(field) for name, field in AUTH_FIELDS.items()},
+        **{name: model.auth.values.get(AUTH_FIELDS[first]) for name, first in AUTH_SYNONYMS.items()},
     }
     known = {name for name, value in taken.items() if value is not None and is_value(litellm_params.get(name), value)}
     known |= {"model", "custom_llm_provider"} & litellm_params.keys()
