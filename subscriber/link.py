@@ -231,10 +231,11 @@ class Link:
         """
         retry = decide(error)
         subscription.id, subscription.current = None, False
-        if retry is Retry.SLOW and all(other.id is None for other in self._subscriptions):
-            raise error
         delay = self._delay(retry, subscription.delays)
         subscription.due = asyncio.get_running_loop().time() + delay
+        # Those with `due` at zero were not tried on this socket yet.
+        if retry is Retry.SLOW and all(other.id is None and other.due > 0 for other in self._subscriptions):
+            raise error
         repeated, subscription.last_error = _describe(error) == subscription.last_error, _describe(error)
         _log(error, retry, f"subscribing again in {delay:.1f} s", repeated=repeated)
         self._set(self._down(), _describe(error))

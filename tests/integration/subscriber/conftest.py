@@ -92,6 +92,8 @@ class Plane:
         """The accepted tokens; None accepts all."""
         self.denied: str | None = None
         """The code with which subscriptions are answered; None answers them."""
+        self.denied_alias: str | None = None
+        """Answers subscriptions of this alias alone with FORBIDDEN."""
         self.refuse: str | None = None
         """The code of an `error` for each subscribe; None takes them."""
         self.silent = False
@@ -113,10 +115,10 @@ class Plane:
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def stop(self, code: int = 1001) -> None:
+    async def stop(self) -> None:
         if self._server is not None:
             server, self._server = self._server, None
-            server.close(code=code)
+            server.close()
             await server.wait_closed()
 
     async def close_sockets(self, code: int, reason: str = "") -> None:
@@ -191,13 +193,13 @@ class Plane:
                 await self._subscribe(socket, message["id"], message["payload"]["variables"])
 
     async def _subscribe(self, socket: Socket, id_: str, variables: dict[str, Any]) -> None:
-        errors = [{"message": "denied", "extensions": {"code": self.denied or self.refuse}}]
+        errors = [{"message": "denied", "extensions": {"code": self.denied or self.refuse or "FORBIDDEN"}}]
         if self.refuse:
             await socket.send(type="error", id=id_, payload=errors)
             return
         (ref,) = variables["by"]
         alias = ref["alias"]
-        if self.denied:
+        if self.denied or alias == self.denied_alias:
             await socket.send(type="next", id=id_, payload={"data": None, "errors": errors})
             return
         store, _, revision = (variables.get("since") or "-").partition("-")

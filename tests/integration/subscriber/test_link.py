@@ -224,6 +224,20 @@ async def test_an_alias_that_the_key_does_not_open_stops_no_other(
     assert line.provider.link.state is LinkState.LIVE
 
 
+async def test_the_order_of_aliases_does_not_matter_when_one_is_forbidden(
+    plane: Plane, connect: Any, signal: Signal
+) -> None:
+    await plane.put("general", version=1)
+    plane.denied_alias = "forbidden"
+    line = await connect("forbidden", timing=replace(FAST, slow_seconds=3600))
+    model = line.get("general")
+    await model.wait_ready(timeout_seconds=20)
+    await signal.until(lambda: line.provider.link.last_error is not None)
+    await plane.put("general", version=2)
+    await signal.until(lambda: model.version == 2)
+    assert line.model.status is ModelStatus.INITIALIZING
+
+
 @pytest.mark.parametrize("how", ["denied", "refuse", "completed"])
 async def test_an_operation_that_fails_is_subscribed_again_on_the_same_socket(
     plane: Plane, connect: Any, signal: Signal, how: str
