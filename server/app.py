@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from ..resolvers.access import Context, Principal
 from ..resolvers.api_keys import ensure_admin_key
 from ..resolvers.errors import ResolverError
+from ..resolvers.seeding import seed
 from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
 from .authentication import authenticate
@@ -93,6 +95,8 @@ async def _services(settings: Settings, announce: Callable[[Start], None]) -> As
             keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
             store = await open_store(database_url(settings), keyring)
             stack.push_async_callback(store.close)
+            # Before the administrator key is made: a start that is refused must not have made one that nobody saw.
+            await seed(store, file=settings.seed_file, environment=os.environ)
             given = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
             admin_key = await ensure_admin_key(store, given)
             feed = Feed(store, poll_seconds=settings.feed_poll_seconds, bookmark_seconds=settings.bookmark_seconds)

@@ -70,6 +70,13 @@ class Settings(BaseSettings):
         description="Sets the administrator key at the first start, instead of making one: "
         "mw_<10 lower-case letters and digits>_<64 hex digits>.",
     )
+    seed_file: Path | None = Field(
+        None,
+        description="A file whose model configs fill a new database at the first start: a LiteLLM config.yaml, a "
+        "Solace Agent Mesh shared_config.yaml, or an export of Modelwire. Without it, LLM_SERVICE_ENDPOINT, "
+        "LLM_SERVICE_API_KEY, LLM_SERVICE_GENERAL_MODEL_NAME and LLM_SERVICE_PLANNING_MODEL_NAME do, if they are set. "
+        "A database to which anything was ever written is left as it is.",
+    )
     allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="Web pages of these origins (https://host:port, comma-separated) may use the API besides its own.",
@@ -137,10 +144,10 @@ class Settings(BaseSettings):
             raise ValueError("write it as sqlite:///FILE, or sqlite:////FOLDER/FILE for an absolute path")
         return url
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "seed_file")
     @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -240,7 +247,15 @@ def _type_name(annotation: Any, *, secret: bool) -> str:
         return "secret"
     if get_origin(annotation) is Literal:
         return "|".join(get_args(annotation))
-    return {str: "text", int: "integer", float: "number", Path: "folder", frozenset[str]: "list"}[annotation]
+    types: dict[Any, str] = {
+        str: "text",
+        int: "integer",
+        float: "number",
+        Path: "folder",
+        Path | None: "file",
+        frozenset[str]: "list",
+    }
+    return types[annotation]
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:

@@ -81,6 +81,6 @@ class Substitution:
         if hidden:
             raise SkipEntry(f"`{path}` is no secret and takes the variable {name}, which is one by its name: rename it")
         raise SkipEntry(
-            f"`{path}` takes the variable {name}, which has no value and no default: set it where `modelwire import` "
-            f"runs, or write `${{{name}, default}}`"
+            f"`{path}` takes the variable {name}, which has no value and no default: set it where the file is read, or "
+            f"write `${{{name}, default}}`"
         )
