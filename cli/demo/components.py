@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .endpoint import answering_model
 from .processes import DemoError
@@ -40,14 +41,22 @@ class Component:
         return sum(answer.version == version for answer in self.answers) >= times
 
 
-class Fleet:
-    """All components. `on_change` is told when an answer comes from another model or version than the one before it."""
+class Observer(Protocol):
+    """Who is told of all that the components do."""
 
-    def __init__(
-        self, components: tuple[Component, ...], on_change: Callable[[Component, Answer | None], None]
-    ) -> None:
+    def answered(self, component: Component, answer: Answer, before: Answer | None) -> None: ...
+
+    def applied(self, component: Component, version: int, at: float) -> None: ...
+
+    def failed(self, component: Component, error: str) -> None: ...
+
+
+class Fleet:
+    """All components, and what they did."""
+
+    def __init__(self, components: tuple[Component, ...], observer: Observer) -> None:
         self.components = components
-        self._on_change = on_change
+        self._observer = observer
         self._news = asyncio.Event()
 
     @property
@@ -75,15 +84,16 @@ class Fleet:
             return
         match event:
             case {"event": "applied", "version": int(version), "at": float(at)}:
-                component.applied.setdefault(version, at)
+                if component.applied.setdefault(version, at) == at:
+                    self._observer.applied(component, version, at)
             case {"event": "failed", "error": error}:
                 component.failures.append(str(error))
+                self._observer.failed(component, str(error))
             case {"event": "answer", "version": int(version), "reply": str(reply)}:
                 before = component.current
                 answer = Answer(model=answering_model(reply), version=version)
                 component.answers.append(answer)
-                if before is None or (before.model, before.version) != (answer.model, answer.version):
-                    self._on_change(component, before)
+                self._observer.answered(component, answer, before)
         self._news.set()
 
     async def until(self, what: str, condition: Callable[[], bool], *, within_seconds: float) -> None:

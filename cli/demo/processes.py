@@ -29,7 +29,7 @@ class Child:
         self.stopping = False
         assert process.stdout is not None  # noqa: S101 -- both are pipes
         assert process.stderr is not None  # noqa: S101
-        self._readers = [
+        self.readers = [
             asyncio.create_task(self._read(process.stdout, on_line)),
             asyncio.create_task(self._read(process.stderr, lambda _line: None)),
         ]
@@ -43,7 +43,7 @@ class Child:
     async def ended(self) -> int:
         """Wait for its end, and for all that it said; its exit code, negative for a signal."""
         code = await self.process.wait()
-        await asyncio.wait(self._readers, timeout=1)
+        await asyncio.wait(self.readers, timeout=1)
         return code
 
     def last_output(self) -> str:
@@ -87,7 +87,14 @@ class Processes:
         child = Child(name, process, on_line)
         self._children.append(child)
         self._watchers.append(asyncio.create_task(self._watch(child)))
+        for reader in child.readers:
+            reader.add_done_callback(self._check)
         return child
+
+    def _check(self, reader: asyncio.Task[None]) -> None:
+        error = None if reader.cancelled() else reader.exception()
+        if error is not None and not self.failure.done():
+            self.failure.set_exception(error)
 
     async def _watch(self, child: Child) -> None:
         code = await child.ended()

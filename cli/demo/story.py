@@ -8,7 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,14 @@ class Demo:
         self.admin_key = ""
         self.api: Api
         self.general: dict[str, Any] = {}
+        self.narrator = Narrator()
         self.fleet = Fleet(
             (
                 Component(name="orders-agent", alias="general"),
                 Component(name="support-agent", alias="general"),
                 Component(name="research-agent", alias="planning"),
             ),
-            self._show_change,
+            self.narrator,
         )
         self._client: GraphQLClient | None = None
 
@@ -64,11 +65,28 @@ class Demo:
         if self._client is not None:
             self._client.close()
 
-    def _show_change(self, component: Component, before: Answer | None) -> None:
-        answer = component.current
-        assert answer is not None  # noqa: S101 -- called for an answer
-        line = f"{component.name} ({component.alias}) is answered by {answer.model} at version {answer.version}"
-        say(line if before is None else f"{line}, before by {before.model} at version {before.version}")
+
+class Narrator:
+    """Shows what the components do: every answer while the story is told, afterwards only what is new."""
+
+    every_answer = True
+
+    def answered(self, component: Component, answer: Answer, before: Answer | None) -> None:
+        line = f"{component.name:<15} {component.alias:<9} answered by {answer.model} at version {answer.version}"
+        if before is not None and before != answer:
+            say(f"{line}, before by {before.model} at version {before.version}")
+        elif before is None or self.every_answer:
+            say(line)
+
+    def applied(self, component: Component, version: int, at: float) -> None:
+        say(f"{component.name:<15} {component.alias:<9} applied version {version} at {_time(at)}")
+
+    def failed(self, component: Component, error: str) -> None:
+        say(f"{component.name:<15} {component.alias:<9} a call FAILED: {error}")
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S.%f} UTC"
 
 
 def say(text: str) -> None:
@@ -209,11 +227,16 @@ def _listener(fleet: Fleet, component: Component) -> Callable[[str], None]:
     return lambda line: fleet.hear(component, line)
 
 
+def committed_at(config: dict[str, Any]) -> float:
+    """When the server wrote this version, just before its commit; epoch seconds."""
+    return datetime.fromisoformat(config["updatedAt"]).timestamp()
+
+
 async def _change(demo: Demo) -> None:
     step(6, f"Change `general` to {SECOND_MODEL} (mutation updateModelConfig), while the components run")
     demo.general = await demo.api.configure("general", model=SECOND_MODEL)
     version = demo.general["version"]
-    say(f"committed as version {version} at {demo.general['updatedAt']}")
+    say(f"the server wrote version {version} at {_time(committed_at(demo.general))}")
     changed = demo.fleet.of("general")
     await demo.fleet.until(
         f"an answer by {SECOND_MODEL} in both components",
@@ -225,7 +248,7 @@ async def _change(demo: Demo) -> None:
 def _summarise(demo: Demo, before: dict[str, Answer | None]) -> None:
     """Check what was seen, and print it. Raises DemoError for what is not as it should be."""
     config = demo.general
-    committed = datetime.fromisoformat(config["updatedAt"]).timestamp()
+    committed = committed_at(config)
     typer.secho("\nSummary", bold=True)
     for component in demo.fleet.components:
         first, last = before[component.name], component.current
@@ -253,6 +276,7 @@ def _summarise(demo: Demo, before: dict[str, Answer | None]) -> None:
 
 async def live(demo: Demo) -> None:
     """Stay up: say where everything is, and what changes, for ever."""
+    demo.narrator.every_answer = False
     typer.secho("\nIt stays up until Ctrl-C", bold=True)
     say(f"Start page         {demo.server_url}")
     say(f"GraphQL            {demo.server_url}/graphql (HTTP and websocket)")

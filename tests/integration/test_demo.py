@@ -64,9 +64,8 @@ class Run:
         self.process.stdout.close()
         return code
 
-    def children(self) -> dict[str, psutil.Process]:
-        """The demo's processes, by their command lines."""
-        return {" ".join(child.cmdline()): child for child in psutil.Process(self.process.pid).children()}
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
 
 
 @pytest.fixture
@@ -104,18 +103,18 @@ def test_it_stays_up_until_ctrl_c(tmp_path: Path, started: list[Run]) -> None:
     assert len(children) == 5
     run.process.send_signal(signal.SIGINT)
     assert run.wait() == 0, run.output
-    assert not any(child.is_running() for child in children.values())
+    assert not any(child.is_running() for child in children)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_child_that_ends_is_the_reason_of_a_failure(tmp_path: Path, started: list[Run]) -> None:
     run = Run(tmp_path)
     started.append(run)
-    run.wait_for_line("research-agent runs as process")
+    run.wait_for_line("3. Import")
     children = run.children()
-    [agent] = [child for command, child in children.items() if command.endswith("asyncio_agent.py planning --json")]
-    agent.kill()
+    [endpoint] = [child for child in children if "modelwire.cli.demo.endpoint" in child.cmdline()]
+    endpoint.kill()
     assert run.wait() == 1, run.output
-    assert "The demo failed: research-agent ended by itself (SIGKILL)" in run.output
-    assert not any(child.is_running() for child in children.values())
+    assert "The demo failed: the model endpoint ended by itself (SIGKILL)" in run.output
+    assert not any(child.is_running() for child in children)
     assert list(tmp_path.iterdir()) == []

@@ -14,14 +14,30 @@ def component() -> Component:
     return Component(name="orders-agent", alias="general")
 
 
-@pytest.fixture
-def changes() -> list[Answer | None]:
-    return []
+class Recorder:
+    """An observer that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def answered(self, component: Component, answer: Answer, before: Answer | None) -> None:
+        self.told.append(("answered", answer, before))
+
+    def applied(self, component: Component, version: int, at: float) -> None:
+        self.told.append(("applied", version, at))
+
+    def failed(self, component: Component, error: str) -> None:
+        self.told.append(("failed", error))
 
 
 @pytest.fixture
-def fleet(component: Component, changes: list[Answer | None]) -> Fleet:
-    return Fleet((component,), lambda _component, before: changes.append(before))
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def fleet(component: Component, recorder: Recorder) -> Fleet:
+    return Fleet((component,), recorder)
 
 
 def answer(model: str, version: int) -> str:
@@ -32,21 +48,21 @@ def line(event: str, **facts: Any) -> str:
     return json.dumps({"event": event, "alias": "general", "at": 1.5, **facts})
 
 
-def test_only_another_model_or_version_is_a_change(
-    fleet: Fleet, component: Component, changes: list[Answer | None]
-) -> None:
-    for model, version in (("a", 2), ("a", 2), ("b", 3), ("b", 4)):
-        fleet.hear(component, answer(model, version))
-    assert changes == [None, Answer(model="a", version=2), Answer(model="b", version=3)]
-    assert component.current == Answer(model="b", version=4)
-    assert fleet.calls == 4
+def test_each_answer_is_told_with_the_one_before(fleet: Fleet, component: Component, recorder: Recorder) -> None:
+    first, second = Answer(model="a", version=2), Answer(model="b", version=3)
+    fleet.hear(component, answer("a", 2))
+    fleet.hear(component, answer("b", 3))
+    assert recorder.told == [("answered", first, None), ("answered", second, first)]
+    assert component.current == second
+    assert fleet.calls == 2
 
 
-def test_the_first_swap_to_a_version_counts(fleet: Fleet, component: Component) -> None:
+def test_the_first_swap_to_a_version_counts(fleet: Fleet, component: Component, recorder: Recorder) -> None:
     fleet.hear(component, line("applied", version=2))
     fleet.hear(component, line("applied", version=2, at=9.0))
     fleet.hear(component, line("applied", version=None))
     assert component.applied == {2: 1.5}
+    assert recorder.told == [("applied", 2, 1.5)]
 
 
 def test_lines_for_people_are_passed_over(fleet: Fleet, component: Component) -> None:

@@ -53,6 +53,15 @@ async def test_stopping_is_no_failure(processes: Processes) -> None:
     assert not processes.failure.done()
 
 
+async def test_what_goes_wrong_with_a_line_is_not_lost(processes: Processes) -> None:
+    def refuse(_line: str) -> None:
+        raise RuntimeError("cannot be read")
+
+    await processes.start("the child", [sys.executable, "-uc", "import time; print(1); time.sleep(60)"], {}, refuse)
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        await processes.failure
+
+
 async def test_children_see_their_own_settings_only(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELWIRE_TOKEN", "mine")
     lines: list[str] = []
