@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .errors import CommandError, ExitCode, server_extra
-from .output import Output
+from .output import Format, Output
 
 app = typer.Typer(
     name="modelwire",
@@ -25,6 +25,13 @@ _OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The settings file, instead of ./modelwire.toml.")
 ]
+
+ServerUrl = Annotated[
+    str | None,
+    typer.Option("--url", help="The server's address.", envvar="MODELWIRE_URL", show_default="http://127.0.0.1:8400"),
+]
+Token = Annotated[str | None, typer.Option("--token", help="An API key that may do this.", envvar="MODELWIRE_TOKEN")]
+OutputForm = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 
 def run() -> None:
@@ -76,24 +83,59 @@ def demo(
 
 @app.command("import")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="LiteLLM config.yaml files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="LiteLLM config.yaml, SAM shared_config.yaml, or exports of Modelwire."),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen and write nothing.")] = False,
-    url: Annotated[
-        str | None,
-        typer.Option(help="The server's address.", envvar="MODELWIRE_URL", show_default="http://127.0.0.1:8400"),
-    ] = None,
-    token: Annotated[
-        str | None, typer.Option(help="An API key with the scope model_config:write.", envvar="MODELWIRE_TOKEN")
-    ] = None,
-    output: Annotated[Output, typer.Option(help="How to print the result.")] = Output.TABLE,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
 ) -> None:
-    """Import model configs from LiteLLM files. Each file is taken whole, in one transaction, or not at all.
+    """Import model configs from files. Each file is taken whole, in one transaction, or not at all.
 
     An entry that cannot be taken is shown with its reason and what to do about it; such entries do not fail the import.
+    Configs that a file does not name stay as they are.
     """
     from .import_command import import_files
 
     raise typer.Exit(import_files(files, dry_run=dry_run, url=url, token=token, output=output))
+
+
+@app.command()
+def export(
+    form: Annotated[
+        Format, typer.Option("--format", help="Modelwire's own, which loses nothing, or LiteLLM's config.yaml.")
+    ] = Format.MODELWIRE,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to this file instead of standard output.")
+    ] = None,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Write the model configs as a file, for `modelwire apply`. Sealed secrets are named in it and never shown."""
+    from .export_command import export_configs
+
+    export_configs(form, file=file, url=url, token=token, output=output)
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file that says what is wanted.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Make the model configs what a file says: show the plan, ask, and do it in one transaction.
+
+    Configs that the file does not name are deleted, default aliases excepted. Ends with 3, and nothing is done, when
+    anybody changed a config after the plan was shown.
+    """
+    from .apply_command import apply_file
+
+    raise typer.Exit(apply_file(file, yes=yes, url=url, token=token, output=output))
 
 
 @app.command()

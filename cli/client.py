@@ -60,6 +60,13 @@ class GraphQLClient:
         return data
 
 
+def connect(url: str | None, token: str | None) -> GraphQLClient:
+    """The client of a command's --url and --token. Raises CommandError (USAGE) when they cannot be used."""
+    if not token:
+        raise CommandError("an API key is needed: --token, or MODELWIRE_TOKEN", ExitCode.USAGE)
+    return GraphQLClient(url or DEFAULT_URL, token)
+
+
 def _refusal(errors: list[dict[str, Any]]) -> CommandError:
     codes = {error.get("extensions", {}).get("code") for error in errors}
     message = "; ".join(str(error.get("message")) for error in errors)

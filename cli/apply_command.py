@@ -1,0 +1,123 @@
+"""`modelwire apply`: make the server's model configs what a file says, after showing what that changes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .client import GraphQLClient, connect
+from .errors import CommandError, ExitCode
+from .files import import_input
+from .output import Output, printable
+
+APPLY = """
+mutation Apply($input: ImportModelConfigsInput!) {
+  importModelConfigs(input: $input) {
+    __typename
+    ... on ImportModelConfigsPayload {
+      entries { alias action reason ignored changes { path before after secret } }
+      ignoredSections revision baseRevision
+    }
+    ... on UserError { message path }
+  }
+}
+"""
+
+_SIGNS = {"CREATE": "+", "UPDATE": "~", "DELETE": "-", "SKIP": "!", "UNCHANGED": " "}
+_WRITES = ("CREATE", "UPDATE", "DELETE")
+_LONGEST_VALUE = 200
+
+
+def apply_file(path: Path, *, yes: bool, url: str | None, token: str | None, output: Output) -> ExitCode:
+    """Show the plan, ask, and do just that in one transaction: it fails when anybody wrote since the plan was made.
+
+    Raises CommandError: REFUSED for a file that is not right and for a conflict, USAGE without `yes` where nobody can
+    be asked, FAILED when the answer is no.
+    """
+    with contextlib.closing(connect(url, token)) as client:
+        given = {**import_input(path), "prune": True}
+        plan = _send(client, path, {**given, "dryRun": True})
+        # With JSON, standard output is for the result alone.
+        _show(plan, path, err=output is Output.JSON)
+        applied = None
+        if any(entry["action"] in _WRITES for entry in plan["entries"]):
+            if not yes:
+                _ask()
+            applied = _send(client, path, {**given, "expectedRevision": plan["baseRevision"]})["revision"]
+    if output is Output.JSON:
+        result = {"file": str(path), "entries": plan["entries"], "ignoredSections": plan["ignoredSections"]}
+        typer.echo(json.dumps({**result, "revision": applied}, indent=2, ensure_ascii=False))
+    elif applied is not None:
+        typer.echo(f"Applied at revision {applied}.")
+    return ExitCode.DONE
+
+
+def _send(client: GraphQLClient, path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = client.execute(APPLY, {"input": given})["importModelConfigs"]
+    if result["__typename"] == "ImportModelConfigsPayload":
+        return result
+    what = "the plan is out of date" if result["__typename"] == "RevisionConflict" else str(path)
+    raise CommandError(f"nothing was changed: {what}: {printable(result['message'])}", ExitCode.REFUSED)
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise CommandError(
+            "nothing was changed: there is no terminal to ask at; look at the plan, then say --yes", ExitCode.USAGE
+        )
+    typer.echo("Apply this? Only yes applies it: ", nl=False, err=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise CommandError("nothing was changed")
+
+
+def _show(plan: dict[str, Any], path: Path, *, err: bool) -> None:
+    typer.echo(f"{path}, compared with revision {plan['baseRevision']}:", err=err)
+    for line in describe_plan(plan):
+        typer.echo(f"  {line}".rstrip(), err=err)
+
+
+def describe_plan(plan: dict[str, Any]) -> Iterator[str]:
+    """The lines that tell a person what would happen: what is written and what needs a look, then the sum."""
+    for entry in plan["entries"]:
+        if entry["action"] == "UNCHANGED" and not entry["reason"]:
+            continue
+        remark = f"  ({printable(entry['reason'])})" if entry["reason"] else ""
+        yield f"{_SIGNS[entry['action']]} {printable(entry['alias'])}{remark}"
+        if entry["action"] in {"CREATE", "UPDATE"}:
+            changes = (change for change in entry["changes"] if change["path"] != ["alias"])
+            yield from (f"    {_change(change, new=entry['action'] == 'CREATE')}" for change in changes)
+        if entry["ignored"]:
+            yield f"    not taken: {', '.join(map(printable, entry['ignored']))}"
+    if plan["ignoredSections"]:
+        yield f"Sections that Modelwire does not use: {', '.join(map(printable, plan['ignoredSections']))}"
+    actions = [entry["action"] for entry in plan["entries"]]
+    skipped = f", {actions.count('SKIP')} skipped" if "SKIP" in actions else ""
+    yield (
+        f"{actions.count('CREATE')} to create, {actions.count('UPDATE')} to change, "
+        f"{actions.count('DELETE')} to delete, {actions.count('UNCHANGED')} unchanged{skipped}"
+    )
+
+
+def _change(change: dict[str, Any], *, new: bool) -> str:
+    name = printable(".".join(change["path"]))
+    if new:
+        return f"{name}: {'(secret)' if change['secret'] else _value(change['after'])}"
+    if not change["secret"]:
+        return f"{name}: {_value(change['before'])} → {_value(change['after'])}"
+    # A sealed value is null; a side that is shown is a reference.
+    if change["before"] is not None:
+        return f"{name}: {_value(change['before'])} → (secret)"
+    if change["after"] is not None:
+        return f"{name}: (secret) → {_value(change['after'])}"
+    return f"{name}: (secret) changes"
+
+
+def _value(value: Any) -> str:
+    text = printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
