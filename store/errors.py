@@ -44,9 +44,9 @@ class KeyringError(StoreError):
 class UnknownKey(KeyringError):
     """A row names a key-encryption key that the keyring does not hold."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, source: str = "MODELWIRE_ENCRYPTION_KEYS") -> None:
         super().__init__(
             f"the encryption key {name!r} is needed to open a stored secret and was not given: "
-            "add it to MODELWIRE_ENCRYPTION_KEYS (the first key seals, all of them open)"
+            f"add it to {source} (the first key seals, all of them open)"
         )
         self.name = name

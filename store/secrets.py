@@ -12,8 +12,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -22,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .errors import KeyringError, StoreCorrupt, UnknownKey
+from .key_file import KeyFile, make_key_file, read_key_file
 from .records import Secrets
 
 _KEY_BYTES = 32
@@ -55,6 +54,7 @@ class Keyring:
         if not keys:
             raise KeyringError("no encryption key is given: MODELWIRE_ENCRYPTION_KEYS needs at least one")
         self._keys = {name: AESGCM(key) for name, key in keys.items()}
+        self._file: KeyFile | None = None
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self._keys)})"
@@ -83,35 +83,50 @@ class Keyring:
     def from_file(cls, path: Path) -> tuple[Self, bool]:
         """Read keys from a file, which is made (mode 0600, one random key) when it is not there; True says that it was.
 
+        The file may be replaced later: what it holds then counts from the next sealing on.
         Raises KeyringError when the file cannot be used, or can be read by other users.
         """
+        made = make_key_file(path, new_key())
+        return cls._read(path), made
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
+        file = read_key_file(path)
         try:
-            made = not path.exists() and _make_key_file(path)
-            with path.open("rb") as file:
-                if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                    raise KeyringError(
-                        f"the key file {path} is open to other users of this machine: run `chmod 600 {path}`"
-                    )
-                text = file.read().decode("ascii")
-        except OSError as error:
-            raise KeyringError(f"the key file {path} cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError:
-            raise KeyringError(f"the key file {path} does not hold encryption keys") from None
-        try:
-            return cls.parse(text), made
+            keyring = cls.parse(file.text)
         except KeyringError as error:
             raise KeyringError(f"the key file {path}: {error}") from None
+        keyring._file = file
+        return keyring
+
+    def refresh(self) -> None:
+        """Read the key file again if it was replaced. Keys that have left it go on opening until this process ends.
+
+        Raises KeyringError.
+        """
+        if self._file is None or not self._file.replaced():
+            return
+        newer = self._read(self._file.path)
+        self._keys = newer._keys | {name: key for name, key in self._keys.items() if name not in newer._keys}
+        self._file = newer._file
+
+    @property
+    def source(self) -> str:
+        """Where its keys come from, for messages."""
+        return "MODELWIRE_ENCRYPTION_KEYS" if self._file is None else f"the key file {self._file.path}"
 
     def seal(self, opened: Secrets, *, config_id: str, version: int) -> Envelope | None:
         """Seal the secrets of one config at one version; None when there are none."""
         if not opened:
             return None
-        key_name, key_encryption_key = next(iter(self._keys.items()))
+        # Sealing under a key that has left the file would lose the secrets with this process.
+        self.refresh()
+        name, key_encryption_key = next(iter(self._keys.items()))
         text = json.dumps({"auth": dict(opened.auth), "params": dict(opened.params)}, allow_nan=False).encode()
         bound_to = _bound_to(config_id, version)
         data_key = AESGCM.generate_key(_KEY_BYTES * 8)
         return Envelope(
-            key_name, _encrypt(key_encryption_key, data_key, bound_to) + _encrypt(AESGCM(data_key), text, bound_to)
+            name, _encrypt(key_encryption_key, data_key, bound_to) + _encrypt(AESGCM(data_key), text, bound_to)
         )
 
     def open(self, envelope: Envelope, *, config_id: str, version: int) -> Secrets:
@@ -120,20 +135,46 @@ class Keyring:
         Raises UnknownKey when the keyring lacks the key, StoreCorrupt when the envelope was changed or is of another
         config or version.
         """
-        key_encryption_key = self._keys.get(envelope.key_name)
-        if key_encryption_key is None:
-            raise UnknownKey(envelope.key_name)
         bound_to = _bound_to(config_id, version)
-        sealed_key, sealed_text = envelope.sealed[:_SEALED_KEY_BYTES], envelope.sealed[_SEALED_KEY_BYTES:]
         try:
-            data_key = AESGCM(_decrypt(key_encryption_key, sealed_key, bound_to))
-            content = json.loads(_decrypt(data_key, sealed_text, bound_to))
+            data_key = self._open_data_key(envelope, bound_to)
+            content = json.loads(_decrypt(data_key, envelope.sealed[_SEALED_KEY_BYTES:], bound_to))
         except (InvalidTag, ValueError):
             raise StoreCorrupt(
                 f"the sealed secrets of config {config_id} at version {version} do not open with the key "
                 f"{envelope.key_name!r}: the row was changed from outside, or that name now stands for another key"
             ) from None
         return Secrets(auth=content["auth"], params=content["params"])
+
+    def fits(self, envelope: Envelope, *, config_id: str, version: int) -> bool:
+        """Whether the envelope was sealed under the key that has its name here. What is in it may be damaged even so.
+
+        Raises UnknownKey when the keyring lacks the key.
+        """
+        try:
+            self._open_data_key(envelope, _bound_to(config_id, version))
+        except (InvalidTag, ValueError):
+            return False
+        return True
+
+    def _open_data_key(self, envelope: Envelope, bound_to: bytes) -> AESGCM:
+        if envelope.key_name not in self._keys:
+            # A rotation may have put it into the key file since.
+            self.refresh()
+        key_encryption_key = self._keys.get(envelope.key_name)
+        if key_encryption_key is None:
+            raise UnknownKey(envelope.key_name, source=self.source)
+        return AESGCM(_decrypt(key_encryption_key, envelope.sealed[:_SEALED_KEY_BYTES], bound_to))
+
+
+def new_key() -> str:
+    """A random key, as MODELWIRE_ENCRYPTION_KEYS takes it."""
+    return base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)).decode()
+
+
+def key_name(entry: str) -> str:
+    """The name of one entry of MODELWIRE_ENCRYPTION_KEYS. Raises KeyringError."""
+    return _parse_key(entry, 1)[0]
 
 
 def _parse_key(entry: str, position: int) -> tuple[str, bytes]:
@@ -145,33 +186,6 @@ def _parse_key(entry: str, position: int) -> tuple[str, bytes]:
         raise KeyringError(f"encryption key {position} is not 32 bytes in URL-safe base64 (43 characters)")
     key = base64.urlsafe_b64decode(encoded[:43] + "=")
     return name if colon else hashlib.sha256(key).hexdigest()[:8], key
-
-
-def _make_key_file(path: Path) -> bool:
-    """Make the file with one random key, whole or not at all. False when another process was faster."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(base64.urlsafe_b64encode(os.urandom(_KEY_BYTES)) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            # A link, unlike a rename, never replaces the key that another process made meanwhile.
-            os.link(draft, path)
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
-        # What is sealed from now on is lost with the key, so its name must survive a power failure too.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise KeyringError(f"the key file {path} cannot be made: {error.strerror}") from error
-    return True
 
 
 def _bound_to(config_id: str, version: int) -> bytes:
