@@ -14,6 +14,7 @@ from .database import Connection, Database
 from .errors import StoreCorrupt
 from .migrate import check_schema
 from .records import Change, ModelConfig, Secrets, Selector, Snapshot
+from .rotation import SealedRows
 from .secrets import Keyring
 from .tables import store_meta
 from .transaction import Transaction, open_secrets
@@ -50,6 +51,7 @@ class Store:
         self._id = store_id
         self._callbacks: list[Callable[[], None]] = []
         self.api_keys = ApiKeys(database)
+        self.sealed_rows = SealedRows(database, keyring)
 
     @property
     def id(self) -> str:
