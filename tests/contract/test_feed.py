@@ -307,5 +307,6 @@ async def first_event(watch: AsyncGenerator[WatchEvent, None]) -> WatchEvent:
 
 
 async def reached(feed: Feed, revision: int) -> None:
-    while feed.revision < revision:
-        await asyncio.sleep(0)
+    """Wait until the feed has told its watches of this revision: a snapshot is never ahead of them."""
+    event = await first_event(feed.watch(Selector()))
+    assert event.position.revision >= revision
