@@ -25,6 +25,7 @@ class Run:
         self.folder = folder
         self.lines: list[str] = []
         self._news = threading.Condition()
+        self._ended = False
         environment = {**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "modelwire", "demo", *arguments],
@@ -38,30 +39,30 @@ class Run:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._news:
-                self.lines.append(line.rstrip())
-                self._news.notify_all()
+        with self.process.stdout as stdout:
+            for line in stdout:
+                with self._news:
+                    self.lines.append(line.rstrip())
+                    self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
     @property
     def output(self) -> str:
         return "\n".join(self.lines)
 
-    def wait_for_line(self, text: str) -> str:
-        def found() -> str | None:
-            return next((line for line in self.lines if text in line), None)
+    def wait_for_line(self, text: str) -> None:
+        def found() -> bool:
+            return any(text in line for line in self.lines)
 
         with self._news:
-            assert self._news.wait_for(found, TIMEOUT_SECONDS), self.output
-        line = found()
-        assert line is not None
-        return line
+            self._news.wait_for(lambda: found() or self._ended, TIMEOUT_SECONDS)
+        assert found(), self.output
 
     def wait(self) -> int:
         code = self.process.wait(TIMEOUT_SECONDS)
         self._reader.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
         return code
 
     def children(self) -> list[psutil.Process]:
