@@ -122,7 +122,8 @@ class Feed:
                     await watch.wakeup.wait()
                     if change := watch.take(self._position):
                         return change
-        return WatchBookmark(self._position)
+        # A change that came at the same moment: a bookmark would say that the subscriber has it.
+        return watch.take(self._position) or WatchBookmark(self._position)
 
     @property
     def _position(self) -> Position:
