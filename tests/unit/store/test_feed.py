@@ -1,0 +1,92 @@
+"""The feed's races, on a log in memory whose answers come at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+from modelwire.store import Auth, Change, Feed, ModelConfig, Operation, Selector, Snapshot, WatchChange
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class MemoryLog:
+    """A change log in a list."""
+
+    id = "memory"
+
+    def __init__(self) -> None:
+        self.log: list[Change] = []
+
+    async def revision(self) -> int:
+        return len(self.log)
+
+    async def compacted_revision(self) -> int:
+        return 0
+
+    async def changes(self, *, after: int) -> list[Change]:
+        return self.log[after:]
+
+    async def snapshot(self, selector: Selector) -> Snapshot:
+        return Snapshot(revision=len(self.log), configs=())
+
+    def write(self, alias: str) -> None:
+        revision = len(self.log) + 1
+        config = ModelConfig(
+            id=f"id-{alias}",
+            alias=alias,
+            description=None,
+            provider=None,
+            model=None,
+            api_base=None,
+            auth=Auth(),
+            params={},
+            sealed_params=(),
+            max_input_tokens=None,
+            version=1,
+            revision=revision,
+            created_at=NOW,
+            created_by="test",
+            updated_at=NOW,
+            updated_by="test",
+        )
+        self.log.append(
+            Change(
+                revision=revision,
+                config_id=config.id,
+                version=1,
+                operation=Operation.CREATE,
+                previous_alias=None,
+                config=config,
+                at=NOW,
+                by="test",
+            )
+        )
+
+
+async def test_a_change_that_comes_in_the_moment_of_a_bookmark_is_told_and_not_skipped() -> None:
+    log = MemoryLog()
+    feed = Feed(log, poll_seconds=3600.0, bookmark_seconds=0.02)
+    loop = asyncio.get_running_loop()
+
+    def commit_and_read() -> None:
+        log.write("a")
+        reading = feed._read()
+        try:
+            reading.send(None)
+        except StopIteration:
+            return
+        raise AssertionError("the log in memory answers at once")
+
+    async with aclosing(feed.watch(Selector())) as watch:
+        await anext(watch)
+        following = asyncio.ensure_future(anext(watch))
+        await asyncio.sleep(0)
+        # Both are due in one turn of the loop: first the time for a bookmark, then the change, then the watch wakes.
+        loop.call_later(0.021, commit_and_read)
+        time.sleep(0.05)  # noqa: ASYNC251 - the loop has to be late
+        event = await following
+    assert isinstance(event, WatchChange)
+    assert [config.alias for config in event.put] == ["a"]
