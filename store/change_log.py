@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, union
@@ -48,13 +50,10 @@ def _plain(value: Json) -> Json:
     return json.loads(json.dumps(value, default=dict, allow_nan=False))
 
 
-def config_of(row: Any) -> ModelConfig:
-    """The config that a row of the change log holds, at that change's version. The row is not of a deletion.
-
-    Raises StoreCorrupt for a row that this code cannot have written.
-    """
+@contextmanager
+def _readable(row: Any) -> Iterator[None]:
     try:
-        return _config_of(row)
+        yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreCorrupt(
             f"version {row.version} of config {row.config_id} cannot be read, it was changed from outside: "
@@ -62,41 +61,47 @@ def config_of(row: Any) -> ModelConfig:
         ) from error
 
 
-def _config_of(row: Any) -> ModelConfig:
-    return ModelConfig(
-        id=row.config_id,
-        alias=row.alias,
-        description=row.description,
-        provider=row.provider,
-        model=row.model,
-        api_base=row.api_base,
-        auth=Auth(type=AuthType(row.auth["type"]), fields=row.auth["fields"], hints=row.auth["hints"]),
-        params=row.params,
-        sealed_params=tuple(row.sealed_params),
-        max_input_tokens=row.max_input_tokens,
-        version=row.version,
-        revision=row.revision,
-        created_at=row.created_at,
-        created_by=row.created_by,
-        updated_at=row.changed_at,
-        updated_by=row.changed_by,
-        sealed=None if row.sealed is None else bytes(Envelope(row.sealing_key, row.sealed)),
-    )
+def config_of(row: Any) -> ModelConfig:
+    """The config that a row of the change log holds, at that change's version. The row is not of a deletion.
+
+    Raises StoreCorrupt for a row that this code cannot have written.
+    """
+    with _readable(row):
+        return ModelConfig(
+            id=row.config_id,
+            alias=row.alias,
+            description=row.description,
+            provider=row.provider,
+            model=row.model,
+            api_base=row.api_base,
+            auth=Auth(type=AuthType(row.auth["type"]), fields=row.auth["fields"], hints=row.auth["hints"]),
+            params=row.params,
+            sealed_params=tuple(row.sealed_params),
+            max_input_tokens=row.max_input_tokens,
+            version=row.version,
+            revision=row.revision,
+            created_at=row.created_at,
+            created_by=row.created_by,
+            updated_at=row.changed_at,
+            updated_by=row.changed_by,
+            sealed=None if row.sealed is None else bytes(Envelope(row.sealing_key, row.sealed)),
+        )
 
 
 def change_of(row: Any) -> Change:
-    """The change that a row of the change log tells."""
-    operation = Operation(row.operation)
-    return Change(
-        revision=row.revision,
-        config_id=row.config_id,
-        version=row.version,
-        operation=operation,
-        previous_alias=row.previous_alias,
-        config=None if operation is Operation.DELETE else config_of(row),
-        at=row.changed_at,
-        by=row.changed_by,
-    )
+    """The change that a row of the change log tells. Raises StoreCorrupt."""
+    with _readable(row):
+        operation = Operation(row.operation)
+        return Change(
+            revision=row.revision,
+            config_id=row.config_id,
+            version=row.version,
+            operation=operation,
+            previous_alias=row.previous_alias,
+            config=None if operation is Operation.DELETE else config_of(row),
+            at=row.changed_at,
+            by=row.changed_by,
+        )
 
 
 async def find_config(connection: Connection, *, id: str | None, alias: str | None) -> ModelConfig | None:  # noqa: A002 - the API's name

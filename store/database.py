@@ -38,11 +38,6 @@ class Connection:
         with translated_errors(self._location):
             return await _to_the_end(self._connection.execute(statement, row))
 
-    async def run_sync(self, function: Callable[[SyncConnection], _T]) -> _T:
-        """Run a function that wants a connection without asyncio. Raises StoreError."""
-        with translated_errors(self._location):
-            return await _to_the_end(self._connection.run_sync(function))
-
 
 class Database:
     """The pool of connections to one database, in one event loop."""
@@ -106,17 +101,19 @@ class Database:
 
 
 @contextmanager
-def synchronous_write(url: str) -> Iterator[SyncConnection]:
-    """One write transaction on a connection of its own, without asyncio. Makes the database when it is not there."""
+def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection]:
+    """One transaction on a connection of its own, without asyncio. With `write` it makes a database that is not there
+    and is serialised with all other writers.
+    """
     parsed = parse_url(url)
     engine = create_engine(
-        sqlite.connect_url(parsed, create=True).set(drivername=sqlite.SYNC_DRIVER),
+        sqlite.connect_url(parsed, create=write).set(drivername=sqlite.SYNC_DRIVER),
         connect_args=sqlite.CONNECT_ARGUMENTS,
         poolclass=NullPool,
         hide_parameters=True,
-        execution_options={"write": True},
+        execution_options={"write": write},
     )
-    sqlite.configure(engine, prepare=True)
+    sqlite.configure(engine, prepare=write)
     with translated_errors(location(parsed)), engine.begin() as connection:
         yield connection
 

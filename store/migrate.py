@@ -14,8 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, select
 
 from .change_log import new_config_id, state_columns
-from .database import synchronous_write
-from .errors import SchemaMismatch
+from .database import synchronous_transaction
+from .errors import SchemaMismatch, StoreCorrupt
 from .records import DEFAULT_ALIASES, ModelConfigDraft, Operation
 from .tables import model_config_changes, model_configs, store_meta
 
@@ -28,31 +28,45 @@ def migrate(url: str) -> None:
     All in one transaction under the write lock, so several processes may start at once. Blocks; call it in a thread.
     Raises SchemaMismatch when the database is newer than this code, StoreUnavailable, StoreCorrupt.
     """
-    with synchronous_write(url) as connection:
+    with synchronous_transaction(url, write=True) as connection:
         config = _alembic_config()
-        revision = schema_revision(connection)
-        if revision is not None and revision not in _known_revisions(config):
-            raise _newer(revision)
+        schema_revision(connection, config)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         if connection.execute(select(store_meta.c.id)).first() is None:
             _found_store(connection)
 
 
-def check_schema(connection: Connection) -> None:
-    """Raises SchemaMismatch when the database does not have the newest schema."""
-    revision = schema_revision(connection)
-    config = _alembic_config()
+def read_store_id(url: str) -> str:
+    """The identity of a database, once it is clear that this code can work with it. Blocks; call it in a thread.
+
+    Raises SchemaMismatch when it does not have the newest schema, StoreUnavailable, StoreCorrupt.
+    """
+    with synchronous_transaction(url, write=False) as connection:
+        config = _alembic_config()
+        revision = schema_revision(connection, config)
+        if revision != ScriptDirectory.from_config(config).get_current_head():
+            state = "has no tables of Modelwire" if revision is None else f"has the older schema {revision}"
+            raise SchemaMismatch(
+                f"the database {state}: run `modelwire migrate` (`modelwire serve` does so at its start)"
+            )
+        store_id: str | None = connection.execute(select(store_meta.c.store_id)).scalar()
+    if store_id is None:
+        raise StoreCorrupt("the database has lost its identity: restore a backup")
+    return store_id
+
+
+def schema_revision(connection: Connection, config: Config) -> str | None:
+    """The schema revision that the database has; None when it was never migrated. Raises SchemaMismatch when this code
+    does not know it.
+    """
+    revision = MigrationContext.configure(connection).get_current_revision()
     if revision is not None and revision not in _known_revisions(config):
-        raise _newer(revision)
-    if revision != ScriptDirectory.from_config(config).get_current_head():
-        state = "has no tables of Modelwire" if revision is None else f"has the older schema {revision}"
-        raise SchemaMismatch(f"the database {state}: run `modelwire migrate` (`modelwire serve` does so at its start)")
-
-
-def schema_revision(connection: Connection) -> str | None:
-    """The schema revision that the database says it has; None when it was never migrated."""
-    return MigrationContext.configure(connection).get_current_revision()
+        raise SchemaMismatch(
+            f"the database has the schema {revision}, which this version of Modelwire does not know: "
+            "it was written by a newer one; upgrade Modelwire, or give another database"
+        )
+    return revision
 
 
 def _alembic_config() -> Config:
@@ -64,13 +78,6 @@ def _alembic_config() -> Config:
 
 def _known_revisions(config: Config) -> set[str]:
     return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-
-
-def _newer(revision: str) -> SchemaMismatch:
-    return SchemaMismatch(
-        f"the database has the schema {revision}, which this version of Modelwire does not know: "
-        "it was written by a newer one; upgrade Modelwire, or give another database"
-    )
 
 
 def _found_store(connection: Connection) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
@@ -19,19 +22,21 @@ SYNC_DRIVER = "sqlite+pysqlite"
 # sqlite3 opens a transaction by itself before some statements and not before others; Database.begin says it instead.
 CONNECT_ARGUMENTS: dict[str, Any] = {"isolation_level": None}
 
-_BUSY_TIMEOUT_SECONDS = "5.0"
+_BUSY_TIMEOUT_SECONDS = 5.0
 
 
 def connect_url(url: URL, *, create: bool) -> URL:
-    """The URL as the driver shall have it: absolute, and with `create` False never making an empty file.
+    """The URL as the driver shall have it: absolute. With `create` the file is made when it is not there, else never.
 
     Raises StoreError when it does not name a file.
     """
     database = url.database or ""
     if database in ("", ":memory:") or url.query.get("mode") == "memory":
         raise StoreError("SQLite needs a file here: sqlite:///modelwire.db, or sqlite:////absolute/path/modelwire.db")
-    query = {"timeout": _BUSY_TIMEOUT_SECONDS, **url.query}
+    query = {"timeout": str(_BUSY_TIMEOUT_SECONDS), **url.query}
     if not database.startswith("file:"):
+        if create:
+            _make_file(Path(database))
         database = "file:" + quote(str(Path(database).absolute()))
         query |= {"uri": "true", "mode": "rwc" if create else "rw"}
     return url.set(database=database, query=query)
@@ -51,14 +56,35 @@ def configure(engine: Engine, *, prepare: bool = False) -> None:
         # In WAL mode the default survives a crash of the process only; FULL survives a loss of power as well.
         cursor.execute("PRAGMA synchronous = FULL")
         if prepare:
-            # Readers and the writer do not block each other.
-            cursor.execute("PRAGMA journal_mode = WAL")
+            _use_write_ahead_log(cursor)
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _use_write_ahead_log(cursor: DBAPICursor) -> None:
+    """Readers and the writer do not block each other any more; the file remembers it."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite itself does not wait here for others that start at the same moment.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _make_file(path: Path) -> None:
+    """Make the file of a new database, for its user only: it holds hashes of API keys and all that is configured."""
+    # What goes wrong here goes wrong again when SQLite opens the file, and is told then.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def translate(error: BaseException, location: str) -> StoreError:
@@ -75,9 +101,7 @@ def translate(error: BaseException, location: str) -> StoreError:
                 f"{location} cannot be opened: check that its folder exists and that this user may read and write there"
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-            return StoreUnavailable(
-                f"{location} is read-only for this user: check the modes of the file and its folder"
-            )
+            return StoreUnavailable(f"{location} is read-only: check the modes of the file and its folder")
         case sqlite3.SQLITE_FULL:
             return StoreUnavailable(f"the disk that holds {location} is full: free some space")
         case sqlite3.SQLITE_IOERR:

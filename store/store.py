@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,8 +12,7 @@ from sqlalchemy import select
 from .api_keys import ApiKeys
 from .change_log import find_changes, find_config, find_configs
 from .database import Connection, Database
-from .errors import StoreCorrupt
-from .migrate import check_schema
+from .migrate import read_store_id
 from .records import Change, ModelConfig, Secrets, Selector, Snapshot
 from .rotation import SealedRows
 from .secrets import Keyring
@@ -27,17 +27,9 @@ async def open_store(url: str, keyring: Keyring) -> Store:
 
     Raises StoreUnavailable, StoreCorrupt, or SchemaMismatch when it was not migrated or is newer than this code.
     """
-    database = Database(url)
-    try:
-        async with database.read() as connection:
-            await connection.run_sync(check_schema)
-            row = (await connection.execute(select(store_meta.c.store_id))).first()
-        if row is None:
-            raise StoreCorrupt(f"{database.location} has lost its identity: restore a backup")
-    except BaseException:
-        await database.close()
-        raise
-    return Store(database, keyring, row.store_id)
+    # Without asyncio, because a connection of aiosqlite that could not be made leaves a thread behind.
+    store_id = await asyncio.to_thread(read_store_id, url)
+    return Store(Database(url), keyring, store_id)
 
 
 class Store:
