@@ -12,6 +12,7 @@ SERVER_MODULES = frozenset(
         "alembic",
         "graphql",
         "orjson",
+        "psycopg",
         "pydantic_settings",
         "sqlalchemy",
         "starlette",
