@@ -90,9 +90,7 @@ async def page(
 ) -> Page:
     """Up to `first` (1 to 100, 50 when None) configs that the caller may see, behind the cursor `after`."""
     context.principal.require(Scope.MODEL_CONFIG_READ)
-    size = DEFAULT_PAGE if first is None else first
-    if not 1 <= size <= MAX_PAGE:
-        raise BadUserInput(f"first must be 1 to {MAX_PAGE}")
+    size = page_size(first)
     position = None if after is None else _alias_of_cursor(after)
     selector = Selector(visible=context.principal.aliases)
     found: list[ModelConfig] = []
@@ -104,6 +102,14 @@ async def page(
             break
         position = rows[-1].alias
     return Page(configs=tuple(found[:size]), has_next=len(found) > size)
+
+
+def page_size(first: int | None) -> int:
+    """How many entries a page has that was asked for with `first`. Raises BadUserInput."""
+    size = DEFAULT_PAGE if first is None else first
+    if not 1 <= size <= MAX_PAGE:
+        raise BadUserInput(f"first must be 1 to {MAX_PAGE}")
+    return size
 
 
 def cursor_of(config: ModelConfig) -> str:
@@ -142,11 +148,11 @@ async def update(
     context.principal.require(Scope.MODEL_CONFIG_WRITE)
     validate_input(given)
     async with context.store.transaction(by=context.principal.subject) as transaction:
-        config = await _find_for_write(context.principal, transaction, id, expected_version)
+        config = await find_for_write(context.principal, transaction, id, expected_version)
         base = draft_of(config, transaction.open_secrets(config))
         merged = merge(base, given)
         if merged.draft.alias != config.alias:
-            await _check_rename(context.principal, transaction, config, merged.draft.alias)
+            await check_rename(context.principal, transaction, config, merged.draft.alias)
         if validate_only:
             return Updated(config=None, dropped_credentials=merged.dropped_credentials)
         if _changes(base, merged):
@@ -159,7 +165,7 @@ async def delete(context: Context, *, id: str, expected_version: int) -> Deleted
     """Delete a config. Raises Forbidden, NotFound, VersionConflict, ProtectedDefault."""
     context.principal.require(Scope.MODEL_CONFIG_WRITE)
     async with context.store.transaction(by=context.principal.subject) as transaction:
-        config = await _find_for_write(context.principal, transaction, id, expected_version)
+        config = await find_for_write(context.principal, transaction, id, expected_version)
         if config.is_default:
             raise ProtectedDefault(
                 f"{config.alias!r} is a default alias, which components count on: change it instead of deleting it",
@@ -175,9 +181,10 @@ def require_alias(principal: Principal, alias: str) -> None:
         raise Forbidden(f"{principal.name!r} is bound to other aliases than {alias!r}")
 
 
-async def _find_for_write(
+async def find_for_write(
     principal: Principal, transaction: Transaction, config_id: str, expected_version: int
 ) -> ModelConfig:
+    """The config that is to be written. Raises NotFound, VersionConflict."""
     config = await transaction.find(id=config_id) if can_be_stored(config_id) else None
     if config is None or not principal.aliases.allows(config.alias):
         raise NotFound("there is no model config with this id, or none that you may see", ("input", "id"))
@@ -190,18 +197,28 @@ async def _find_for_write(
     return config
 
 
-async def _check_rename(principal: Principal, transaction: Transaction, config: ModelConfig, alias: str) -> None:
+async def check_rename(
+    principal: Principal,
+    transaction: Transaction,
+    config: ModelConfig,
+    alias: str,
+    path: tuple[str, ...] = ("input", "alias"),
+) -> None:
+    """Raise Forbidden, ProtectedDefault or AliasTaken unless the principal may give the config this new alias.
+
+    `path` is where the request asks for it.
+    """
     require_alias(principal, alias)
     if config.is_default:
         raise ProtectedDefault(
-            f"{config.alias!r} is a default alias, which components count on: it cannot be renamed", ("input", "alias")
+            f"{config.alias!r} is a default alias, which components count on: it cannot be renamed", path
         )
-    await _require_free(transaction, alias)
+    await _require_free(transaction, alias, path)
 
 
-async def _require_free(transaction: Transaction, alias: str) -> None:
+async def _require_free(transaction: Transaction, alias: str, path: tuple[str, ...] = ("input", "alias")) -> None:
     if await transaction.find(alias=alias) is not None:
-        raise AliasTaken(f"there is a model config with the alias {alias!r} already", ("input", "alias"))
+        raise AliasTaken(f"there is a model config with the alias {alias!r} already", path)
 
 
 def _changes(base: ModelConfigDraft, merged: Merged) -> bool:

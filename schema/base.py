@@ -1,9 +1,10 @@
 """What every part of the schema needs: the context, described resolvers, and scalars of our own."""
 
-from collections.abc import Callable
-from typing import Any, NewType, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NewType, ParamSpec, Self, TypeVar, cast
 
 import strawberry
+from strawberry import Maybe
 
 from ..resolvers.access import Context
 from ..store import Position
@@ -15,6 +16,13 @@ Info = strawberry.Info[Context, None]
 
 Revision = NewType("Revision", str)
 """A `Position` as clients see it."""
+
+
+First = Annotated[Maybe[int | None], strawberry.argument(description="How many, 1 to 100; 50 when absent or null.")]
+After = Annotated[
+    Maybe[str | None], strawberry.argument(description="The cursor behind which to begin, of an earlier page.")
+]
+"""The arguments of a connection."""
 
 
 def _parse(value: Any) -> str:
@@ -37,6 +45,24 @@ REVISION = strawberry.scalar(
 def revision(position: Position) -> Revision:
     """The position as the API says it."""
     return Revision(str(position))
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follow; ask with `after: endCursor`.")
+    has_previous_page: bool = strawberry.field(description="Whether this page was asked for with `after`.")
+    start_cursor: str | None = strawberry.field(description="The first edge's cursor; null on an empty page.")
+    end_cursor: str | None = strawberry.field(description="The last edge's cursor; null on an empty page.")
+
+    @classmethod
+    def of(cls, cursors: Sequence[str], *, has_next: bool, after: str | None) -> Self:
+        """Of the page that was asked for with this `after` and has edges with these cursors."""
+        return cls(
+            has_next_page=has_next,
+            has_previous_page=after is not None,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        )
 
 
 def described(description: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:

@@ -230,6 +230,15 @@ class DeleteModelConfigInput:
     )
 
 
+@strawberry.input(description="The way back to an old version of a model config.")
+class RollbackModelConfigInput:
+    id: strawberry.ID = strawberry.field(description="The config's id.")
+    expected_version: int = strawberry.field(
+        description="The version that the config is at now; when it is at another one, VersionConflict."
+    )
+    to_version: int = strawberry.field(description="The version whose content the config shall have, of `history`.")
+
+
 @strawberry.input(description="A file, and what to do with the model configs that it holds.")
 class ImportModelConfigsInput:
     content: str = strawberry.field(description="The text of the file.")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from ..resolvers import api_keys, model_config_import, model_configs
+from ..resolvers import api_keys, history, model_config_import, model_configs
 from . import results
 from .base import Info, described
 from .errors import answer
@@ -13,6 +13,7 @@ from .inputs import (
     CreateModelConfigInput,
     DeleteModelConfigInput,
     ImportModelConfigsInput,
+    RollbackModelConfigInput,
     UpdateModelConfigInput,
 )
 
@@ -47,6 +48,19 @@ class Mutation:
     ) -> results.DeleteModelConfigResult:
         deleted = model_configs.delete(info.context, id=given.id, expected_version=given.expected_version)
         return await answer(deleted, results.DeleteModelConfigPayload.of)
+
+    @described(
+        "Give a model config the content of an old version, as a new version. Its credentials stay if provider, kind "
+        "of auth and address are the same, and are dropped otherwise; old ones never come back. Needs "
+        "`model_config:write`."
+    )
+    async def rollback_model_config(
+        self, info: Info, given: Annotated[RollbackModelConfigInput, _INPUT]
+    ) -> results.RollbackModelConfigResult:
+        rolled_back = history.rollback(
+            info.context, id=given.id, expected_version=given.expected_version, to_version=given.to_version
+        )
+        return await answer(rolled_back, results.RollbackModelConfigPayload.of)
 
     @described(
         "Take over the model configs of a file, all at one revision. Entries that cannot be taken are skipped, each "

@@ -6,7 +6,7 @@ import strawberry
 from strawberry import Maybe
 
 from ..resolvers import export, model_configs
-from .base import Info, described
+from .base import After, First, Info, described
 from .enums import ExportFormat
 from .inputs import ModelConfigFilter, ModelConfigRef, value_of
 from .types import ModelConfig, ModelConfigConnection, ModelConfigExport, Node, Viewer
@@ -38,12 +38,8 @@ class Query:
     async def model_configs(
         self,
         info: Info,
-        first: Annotated[
-            Maybe[int | None], strawberry.argument(description="How many, 1 to 100; 50 when absent or null.")
-        ] = None,
-        after: Annotated[
-            Maybe[str | None], strawberry.argument(description="The cursor behind which to begin, of an earlier page.")
-        ] = None,
+        first: First = None,
+        after: After = None,
         filter: Annotated[  # noqa: A002 - the API's name
             Maybe[ModelConfigFilter | None], strawberry.argument(description="Which ones; all when absent or null.")
         ] = None,

@@ -3,10 +3,9 @@
 from typing import Annotated, Self
 
 import strawberry
-from strawberry.scalars import JSON
 
 from .. import store
-from ..resolvers import differences, model_config_import
+from ..resolvers import model_config_import
 from ..resolvers.access import Scope
 from ..resolvers.api_keys import CreatedApiKey
 from ..resolvers.model_config_import import Imported
@@ -14,6 +13,7 @@ from ..resolvers.model_configs import Deleted, Updated
 from .base import Info, Revision, described, revision
 from .enums import ImportAction
 from .errors import AliasTaken, InvalidInput, NotFound, ProtectedDefault, RevisionConflict, VersionConflict
+from .history import FieldChange
 from .types import ApiKey, ModelConfig
 
 
@@ -54,20 +54,6 @@ class DeleteModelConfigPayload:
     def of(cls, deleted: Deleted) -> Self:
         """Convert the resolver's answer."""
         return cls(id=strawberry.ID(deleted.id), alias=deleted.alias, revision=revision(deleted.position))
-
-
-@strawberry.type(description="One field of a config before and after a change.")
-class FieldChange:
-    path: list[str] = strawberry.field(description='The field, such as `["params", "temperature"]`.')
-    before: JSON | None = strawberry.field(description="Its value before; null when it was not set, or is a secret.")
-    after: JSON | None = strawberry.field(description="Its value after; null when it is not set, or is a secret.")
-    secret: bool = strawberry.field(description="Whether a sealed secret is on one of the sides; it is never shown.")
-
-    @classmethod
-    def of(cls, change: differences.FieldChange) -> Self:
-        """Convert the resolver's answer."""
-        before, after = (None if value is None else JSON(value) for value in (change.before, change.after))
-        return cls(path=list(change.path), before=before, after=after, secret=change.secret)
 
 
 @strawberry.type(description="What became of one entry of the file, or of a config that the file does not name.")
@@ -134,6 +120,23 @@ class CreateApiKeyPayload:
         return cls(api_key=ApiKey.of(created.key), secret=created.secret)
 
 
+@strawberry.type(description="A model config has the content of an old version again.")
+class RollbackModelConfigPayload:
+    model_config: ModelConfig = strawberry.field(
+        description="The config at its new version; at the one that it had when nothing differed."
+    )
+    dropped_credentials: bool = strawberry.field(
+        description="Whether stored credentials were dropped, because the old version has another provider, kind of "
+        "auth or address than they were stored for. Those of the old version never come back."
+    )
+
+    @classmethod
+    def of(cls, updated: Updated) -> Self:
+        """Convert the resolver's answer."""
+        assert updated.config is not None  # noqa: S101 - None is for validateOnly
+        return cls(model_config=ModelConfig.of(updated.config), dropped_credentials=updated.dropped_credentials)
+
+
 CreateModelConfigResult = Annotated[
     CreateModelConfigPayload | AliasTaken | InvalidInput,
     strawberry.union("CreateModelConfigResult", description="What `createModelConfig` answers."),
@@ -145,6 +148,10 @@ UpdateModelConfigResult = Annotated[
 DeleteModelConfigResult = Annotated[
     DeleteModelConfigPayload | NotFound | VersionConflict | ProtectedDefault,
     strawberry.union("DeleteModelConfigResult", description="What `deleteModelConfig` answers."),
+]
+RollbackModelConfigResult = Annotated[
+    RollbackModelConfigPayload | NotFound | VersionConflict | AliasTaken | ProtectedDefault | InvalidInput,
+    strawberry.union("RollbackModelConfigResult", description="What `rollbackModelConfig` answers."),
 ]
 ImportModelConfigsResult = Annotated[
     ImportModelConfigsPayload | InvalidInput | RevisionConflict,

@@ -7,12 +7,14 @@ import strawberry
 from strawberry.scalars import JSON
 
 from .. import store
-from ..resolvers import litellm_params, model_configs
+from ..resolvers import history, litellm_params, model_configs
 from ..resolvers.access import Principal
 from ..resolvers.export import Exported
 from ..store import Position
 from .auth import ModelAuth, model_auth
-from .base import Info, Revision, described, revision
+from .base import After, First, Info, PageInfo, Revision, described, revision
+from .history import ModelConfigVersionConnection
+from .inputs import value_of
 
 
 @strawberry.interface(description="An object with an id of its own, which `node` finds.")
@@ -68,6 +70,15 @@ class ModelConfig(Node):
         arguments = litellm_params.litellm_params(info.context, self.record)
         return None if arguments is None else JSON(arguments)
 
+    @described(
+        "The config's versions up to this one, newest first, as far back as they are kept. Needs `model_config:read`. "
+        "The history of a deleted config cannot be read any more, and that of a config with the same alias is another."
+    )
+    async def history(self, info: Info, first: First = None, after: After = None) -> ModelConfigVersionConnection:
+        behind = value_of(after)
+        page = await history.history(info.context, self.record, first=value_of(first), after=behind)
+        return ModelConfigVersionConnection.of(page, after=behind)
+
     @classmethod
     def of(cls, record: store.ModelConfig) -> Self:
         """Convert the record."""
@@ -93,14 +104,6 @@ class ModelConfig(Node):
         )
 
 
-@strawberry.type(description="Where a page lies in its list.")
-class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether more follow; ask with `after: endCursor`.")
-    has_previous_page: bool = strawberry.field(description="Whether this page was asked for with `after`.")
-    start_cursor: str | None = strawberry.field(description="The first edge's cursor; null on an empty page.")
-    end_cursor: str | None = strawberry.field(description="The last edge's cursor; null on an empty page.")
-
-
 @strawberry.type(description="A model config in a list.")
 class ModelConfigEdge:
     cursor: str = strawberry.field(description="The place behind this config in the list. Opaque.")
@@ -119,12 +122,7 @@ class ModelConfigConnection:
             ModelConfigEdge(cursor=model_configs.cursor_of(config), node=ModelConfig.of(config))
             for config in page.configs
         ]
-        page_info = PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=after is not None,
-            start_cursor=edges[0].cursor if edges else None,
-            end_cursor=edges[-1].cursor if edges else None,
-        )
+        page_info = PageInfo.of([edge.cursor for edge in edges], has_next=page.has_next, after=after)
         return cls(edges=edges, page_info=page_info)
 
 

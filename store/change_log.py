@@ -155,6 +155,22 @@ async def find_changes(connection: Connection, *, after: int) -> list[Change]:
     return [change_of(row) for row in await _rows(connection, statement)]
 
 
+async def find_versions(connection: Connection, config_id: str, *, first: int, before: int | None) -> list[Change]:
+    """What the log still has of one config, newest first: at most `first`, with a version lower than `before`."""
+    statement = select(changes).where(changes.c.config_id == config_id)
+    if before is not None:
+        statement = statement.where(changes.c.version < before)
+    return [
+        change_of(row) for row in await _rows(connection, statement.order_by(changes.c.version.desc()).limit(first))
+    ]
+
+
+async def find_version(connection: Connection, config_id: str, version: int) -> ModelConfig | None:
+    """A config as it was at one version; None when the log does not have it, or it is the config's deletion."""
+    statement = select(changes).where(changes.c.config_id == config_id, changes.c.version == version)
+    return next((change_of(row).config for row in await _rows(connection, statement)), None)
+
+
 async def _rows(connection: Connection, statement: Select[Any]) -> list[Any]:
     result = await connection.execute(statement)
     try:

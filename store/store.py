@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import select
 
 from .api_keys import ApiKeys
-from .change_log import find_changes, find_config, find_configs
+from .change_log import find_changes, find_config, find_configs, find_versions
 from .database import Connection, Database
 from .migrate import read_store_id
 from .records import Change, ModelConfig, Secrets, Selector, Snapshot
@@ -99,6 +99,13 @@ class Store:
         """Every change with a revision greater than `after`, in the order of (revision, config id, version)."""
         async with self._database.read() as connection:
             return await find_changes(connection, after=after)
+
+    async def history(self, config_id: str, *, first: int, before: int | None = None) -> list[Change]:
+        """What the log still has of one config, newest first: `first` of them, or all there are, with a version lower
+        than `before`. A deletion stays its last version.
+        """
+        async with self._database.read() as connection:
+            return await find_versions(connection, config_id, first=first, before=before)
 
     async def compacted_revision(self) -> int:
         """Changes up to this revision, itself included, may be gone from the log; 0 while all are there."""

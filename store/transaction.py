@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import CursorResult, Delete, Insert, Select, Update, delete, insert, or_, select, update
 
-from .change_log import change_of, config_of, find_config, find_configs, new_config_id, state_columns
+from .change_log import change_of, config_of, find_config, find_configs, find_version, new_config_id, state_columns
 from .database import Connection
 from .errors import AliasInUse, StoreUnavailable
 from .records import Change, ModelConfig, ModelConfigDraft, Operation, Secrets, Selector
@@ -50,6 +50,10 @@ class Transaction:
     async def configs(self, selector: Selector) -> list[ModelConfig]:
         """All configs that a selector names, by alias, as they are in this transaction."""
         return await find_configs(self._connection, selector)
+
+    async def find_version(self, config_id: str, version: int) -> ModelConfig | None:
+        """A config as it was at one version; None when the change log does not have it (any more)."""
+        return await find_version(self._connection, config_id, version)
 
     async def create(self, draft: ModelConfigDraft) -> ModelConfig:
         """A new config, at version 1. Raises AliasInUse, with nothing written."""
