@@ -210,7 +210,7 @@ def test_two_stores_and_a_dict(backend: Backend) -> None:
             derandomize=True,
             database=None,
             deadline=None,
-            max_examples=20,
+            max_examples=12,
             stateful_step_count=20,
             suppress_health_check=list(HealthCheck),
         ),

@@ -106,7 +106,7 @@ def test_processes_that_start_at_once_make_one_store(
     tmp_path: Path, processes: Callable[[str], Callable[[str], list[Any]]]
 ) -> None:
     start = processes("return migrate(argument)")
-    for number in range(20):
+    for number in range(10):
         path = tmp_path / f"{number}.db"
         assert start(f"sqlite:///{path}") == [None] * 4
         assert execute(path, "SELECT count(*) FROM store_meta", "SELECT alias FROM model_configs ORDER BY 1") == [
