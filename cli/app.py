@@ -139,6 +139,38 @@ def apply(
 
 
 @app.command()
+def history(
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The config's alias.")],
+    first: Annotated[int, typer.Option("--first", min=1, help="How many versions to show.")] = 20,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Show the versions of a model config, newest first, and what each changed. Secrets are only said to change."""
+    from .history_command import show_history
+
+    show_history(alias, first=first, url=url, token=token, output=output)
+
+
+@app.command()
+def rollback(
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The config's alias.")],
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="The version to go back to, of its history.")],
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Give a model config the content of an old version, as a new version.
+
+    Its credentials stay if provider, kind of auth and address are the same, and are dropped otherwise; old ones never
+    come back.
+    """
+    from .rollback_command import roll_back
+
+    roll_back(alias, version, url=url, token=token, output=output)
+
+
+@app.command()
 def schema(
     check: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with this file: 1 and the difference when it drifted.")

@@ -91,7 +91,7 @@ def describe_plan(plan: dict[str, Any]) -> Iterator[str]:
         yield f"{_SIGNS[entry['action']]} {printable(entry['alias'])}{remark}"
         if entry["action"] in {"CREATE", "UPDATE"}:
             changes = (change for change in entry["changes"] if change["path"] != ["alias"])
-            yield from (f"    {_change(change, new=entry['action'] == 'CREATE')}" for change in changes)
+            yield from (f"    {describe_change(change, new=entry['action'] == 'CREATE')}" for change in changes)
         if entry["ignored"]:
             yield f"    not taken: {', '.join(map(printable, entry['ignored']))}"
     if plan["ignoredSections"]:
@@ -104,7 +104,8 @@ def describe_plan(plan: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _change(change: dict[str, Any], *, new: bool) -> str:
+def describe_change(change: dict[str, Any], *, new: bool) -> str:
+    """The line that tells a person of one FieldChange of the API, of a config that is `new` or was there before."""
     name = printable(".".join(change["path"]))
     if new:
         return f"{name}: {'(secret)' if change['secret'] else _value(change['after'])}"
