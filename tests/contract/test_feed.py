@@ -145,6 +145,7 @@ async def test_resuming_gives_what_was_missed_or_a_bookmark(store: Store) -> Non
         assert await first_event(feed.watch(GENERAL, start)) == WatchBookmark(start)
         await create(store, "elsewhere")
         last = await change_alias(store, "general", "general", "gpt-5")
+        await reached(feed, last)
         event = await first_event(feed.watch(GENERAL, start))
         assert isinstance(event, WatchChange)
         assert [(config.alias, config.model) for config in event.put] == [("general", "gpt-5")]
