@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from .app import Start, create_app
 from .database import StartError
-from .graphql import WebSocketProtocol
+from .graphql import HttpProtocol, WebSocketProtocol
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -82,6 +82,7 @@ class _Server(uvicorn.Server):
                 app,
                 # The lifespan is entered outside, so that an error in it is one sentence and not a traceback.
                 lifespan="off",
+                http=HttpProtocol,
                 ws=WebSocketProtocol,
                 ws_per_message_deflate=False,
                 ws_max_size=settings.max_message_bytes,

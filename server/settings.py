@@ -107,13 +107,21 @@ class Settings(BaseSettings):
     max_depth: int = Field(LIMITS.depth, ge=1, description="How deep the selections of an operation may be nested.")
     max_tokens: int = Field(LIMITS.tokens, ge=1, description="How many tokens a GraphQL document may have.")
     max_aliases: int = Field(LIMITS.aliases, ge=0, description="How many fields of an operation may be renamed.")
+    max_cost: int = Field(
+        LIMITS.cost,
+        ge=1,
+        description="How many fields an operation may ask for; those of a connection count for each item of a page.",
+    )
+    introspection: bool = Field(
+        LIMITS.introspection, description="Whether clients may ask for the schema, as GraphiQL does."
+    )
     max_operations_per_connection: int = Field(
         LIMITS.operations_per_connection,
         ge=1,
         description="How many operations one websocket may run at the same time.",
     )
     max_connections_per_principal: int = Field(
-        LIMITS.connections_per_principal, ge=1, description="How many websockets one API key may have open."
+        LIMITS.connections_per_principal, ge=1, description="How many websockets and streams one API key may have open."
     )
     init_timeout_seconds: float = Field(
         LIMITS.init_timeout_seconds,
@@ -130,7 +138,13 @@ class Settings(BaseSettings):
     send_timeout_seconds: float = Field(
         LIMITS.send_timeout_seconds,
         gt=0,
-        description="A websocket that cannot be written to for this long is dropped.",
+        description="A websocket or a stream that cannot be written to for this long is dropped.",
+        json_schema_extra={"unit": "s"},
+    )
+    keep_alive_seconds: float = Field(
+        LIMITS.keep_alive_seconds,
+        gt=0,
+        description="A stream that has nothing to say for this long says so, lest a proxy takes it for dead.",
         json_schema_extra={"unit": "s"},
     )
 
@@ -192,7 +206,7 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The limits of the GraphQL endpoint."""
         names = [field.name for field in dataclasses.fields(Limits)]
-        return Limits(**{name: getattr(self, name if name.endswith("_seconds") else f"max_{name}") for name in names})
+        return Limits(**{name: getattr(self, name if hasattr(self, name) else f"max_{name}") for name in names})
 
 
 def _origin(text: object) -> str:
@@ -230,7 +244,7 @@ def settings_table() -> tuple[Setting, ...]:
 def _row(name: str, field: FieldInfo) -> Setting:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     secret = SecretStr in get_args(field.annotation)
-    default = extra.get("default", field.default)
+    default = extra.get("default", str(field.default).lower() if field.annotation is bool else field.default)
     return Setting(
         name=name,
         variable=PREFIX + name.upper(),
@@ -249,6 +263,7 @@ def _type_name(annotation: Any, *, secret: bool) -> str:
         return "|".join(get_args(annotation))
     types: dict[Any, str] = {
         str: "text",
+        bool: "true|false",
         int: "integer",
         float: "number",
         Path: "folder",

@@ -2,6 +2,6 @@
 
 from .endpoint import GraphQLEndpoint
 from .limits import Limits
-from .uvicorn_protocol import WebSocketProtocol
+from .uvicorn_protocol import HttpProtocol, WebSocketProtocol
 
-__all__ = ["GraphQLEndpoint", "Limits", "WebSocketProtocol"]
+__all__ = ["GraphQLEndpoint", "HttpProtocol", "Limits", "WebSocketProtocol"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from graphql import (
     DocumentNode,
@@ -14,6 +14,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     SelectionSetNode,
     parse,
@@ -22,6 +23,7 @@ from graphql import (
 from strawberry.schema.schema import validate_document
 
 from ...resolvers.errors import LimitExceeded
+from .cost import OperationCosts
 from .limits import Limits
 
 REMEMBERED_DOCUMENTS = 256
@@ -40,15 +42,17 @@ class DocumentRefused(Exception):
 class Document(str):
     """The text of a valid document, with its syntax tree.
 
-    It is a string, because a string is what `strawberry.Schema.execute` takes.
+    It is a string, because a string is what `strawberry.Schema.execute` takes. `largest_cost` is what the dearest of
+    its operations costs with the worst of variables.
     """
 
-    __slots__ = ("tree",)
+    __slots__ = ("largest_cost", "tree")
     tree: DocumentNode
+    largest_cost: int
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to execute. Raises DocumentRefused when the name fits none, or is needed."""
-        operations = [node for node in self.tree.definitions if isinstance(node, OperationDefinitionNode)]
+        operations = _operations(self.tree)
         if name is None and len(operations) == 1:
             return operations[0]
         for node in operations:
@@ -67,14 +71,20 @@ class ParseDocument(Protocol):
 
 
 def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
-    """Make the function that turns query texts into documents; it remembers the valid ones. Raises DocumentRefused."""
+    """Make the function that turns query texts into documents; it remembers the valid ones. Raises DocumentRefused.
+
+    What an operation costs depends on its variables too: `check_cost` compares it with the limit.
+    """
+    rules = (*specified_rules, *(() if limits.introspection else (NoSchemaIntrospectionCustomRule,)))
 
     def parse_document(query: str, /) -> Document:
         document = Document(query)
         document.tree = _parse(query, limits.tokens)
-        if errors := validate_document(schema, document.tree, tuple(specified_rules)):
+        if errors := validate_document(schema, document.tree, rules):
             raise DocumentRefused([_limit_error(_TOO_COMPLEX) if _is_abort(error) else error for error in errors])
         _check_limits(document.tree, limits)
+        costs = OperationCosts(schema, document.tree, variables=None)
+        document.largest_cost = max(map(costs.of, _operations(document.tree)), default=0)
         return document
 
     # A refusal is an exception, so it is never remembered.
@@ -84,6 +94,22 @@ def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
         return remembered(query) if len(query) <= REMEMBERED_LENGTH else parse_document(query)
 
     return parse_or_remember
+
+
+def check_cost(
+    schema: GraphQLSchema,
+    document: Document,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    limits: Limits,
+) -> None:
+    """Raises DocumentRefused when this operation of the document costs too much with these variables."""
+    if document.largest_cost <= limits.cost:
+        return
+    cost = OperationCosts(schema, document.tree, variables).of(operation)
+    if cost > limits.cost:
+        message = f"The operation costs {cost}; {limits.cost} is allowed. Ask for fewer fields, or for smaller pages."
+        raise DocumentRefused([_limit_error(message)])
 
 
 def _parse(query: str, max_tokens: int) -> DocumentNode:
@@ -108,11 +134,13 @@ def _limit_error(message: str) -> GraphQLError:
     return GraphQLError(message, original_error=LimitExceeded(message))
 
 
+def _operations(tree: DocumentNode) -> list[OperationDefinitionNode]:
+    return [node for node in tree.definitions if isinstance(node, OperationDefinitionNode)]
+
+
 def _check_limits(tree: DocumentNode, limits: Limits) -> None:
     measure = _Measure(tree)
-    for node in tree.definitions:
-        if not isinstance(node, OperationDefinitionNode):
-            continue
+    for node in _operations(tree):
         depth, aliases = measure.selections(node.selection_set)
         if depth > limits.depth:
             raise DocumentRefused([_limit_error(f"The operation nests {depth} fields; {limits.depth} are allowed.")])

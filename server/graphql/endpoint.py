@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import strawberry
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from ...resolvers.errors import Forbidden, Unavailable
+from .connections import Connections
 from .environment import Authenticate, Environment, MakeContext
 from .execution import Executor
 from .http import HttpRefusal, error_response, refusal, serve_http
 from .limits import Limits
-from .websocket import Connection, Connections
+from .websocket import Connection
 
 
 class GraphQLEndpoint:
@@ -18,7 +20,7 @@ class GraphQLEndpoint:
 
     `authenticate` takes the value of an Authorization header, or of `authorization` in `connection_init` (None: there
     is none), and raises resolvers.errors.Unauthenticated. `context` makes `info.context` for each operation.
-    `allowed_origins` (such as `https://console.example`) may act besides the endpoint's own origin.
+    `allowed_origins` (such as `https://console.example`) may act, and read answers, besides the endpoint's own origin.
     """
 
     def __init__(
@@ -33,34 +35,48 @@ class GraphQLEndpoint:
         self._environment = Environment(Executor(schema, limits), authenticate, context, limits, allowed_origins)
         self._connections = Connections()
         self._stopping = False
+        # Whoever is allowed may send any header: none of them means more to us than to a page of our own. No cookies:
+        # the credential is a header.
+        self._http = CORSMiddleware(
+            self._serve_http, allow_origins=allowed_origins, allow_methods=("GET", "POST"), allow_headers=("*",)
+        )
 
     @property
     def open_connections(self) -> int:
-        """How many websockets are open."""
+        """How many websockets and streams are open."""
         return len(self._connections)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._stopping:
-            stopping = refusal(503, "The server is stopping.", Unavailable.code, {"Connection": "close"})
-            await _refuse(stopping, scope, receive, send)
-        elif scope["type"] == "http":
-            await serve_http(scope, receive, send, self._environment)
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif self._stopping:
+            await _refuse_websocket(_STOPPING, scope, receive, send)
         elif self._environment.allows_origin(scope):
             await self._connections.serve(Connection(scope, receive, send, self._environment, self._connections))
         else:
-            await _refuse(refusal(403, "This origin is not allowed.", Forbidden.code), scope, receive, send)
+            refused = refusal(403, "This origin is not allowed.", Forbidden.code)
+            await _refuse_websocket(refused, scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._stopping:
+            await error_response(_STOPPING)(scope, receive, send)
+        else:
+            await serve_http(scope, receive, send, self._environment, self._connections)
 
     async def close(self, timeout_seconds: float = 8.0) -> None:
-        """Accept nothing more, end all operations, and close the websockets with 1012.
+        """Accept nothing more, end all operations, close the websockets with 1012 and end the streams.
 
-        Returns when they are closed, or after the timeout. HTTP requests that run are left to the server.
+        Returns when they are closed, or after the timeout. Other HTTP requests that run are left to the server.
         """
         self._stopping = True
         await self._connections.stop(timeout_seconds)
 
 
-async def _refuse(refused: HttpRefusal, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close"})
-    else:
+_STOPPING = refusal(503, "The server is stopping.", Unavailable.code, {"Connection": "close"})
+
+
+async def _refuse_websocket(refused: HttpRefusal, scope: Scope, receive: Receive, send: Send) -> None:
+    if "websocket.http.response" in scope.get("extensions", {}):
         await error_response(refused)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close"})

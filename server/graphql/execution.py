@@ -17,7 +17,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionResult as StrawberryResult
 from strawberry.types.execution import PreExecutionError
 
-from .documents import Document, DocumentRefused, document_parser
+from .documents import Document, DocumentRefused, check_cost, document_parser
 from .errors import FormattedError, format_errors
 from .limits import Limits
 from .request import GraphQLRequest
@@ -55,13 +55,16 @@ class Executor:
 
     def __init__(self, schema: strawberry.Schema, limits: Limits) -> None:
         self._schema = _equip(schema)
-        self._parse_document = document_parser(schema._schema, limits)
+        self._graphql_schema = schema._schema
+        self._parse_document = document_parser(self._graphql_schema, limits)
+        self._limits = limits
 
     def prepare(self, request: GraphQLRequest) -> Operation | Result:
         """Parse, validate and pick the operation; a Result when the request is refused."""
         try:
             document = self._parse_document(request.query)
             node = document.operation(request.operation_name)
+            check_cost(self._graphql_schema, document, node, request.variables, self._limits)
         except DocumentRefused as refusal:
             return Result.refused(format_errors(refusal.errors, query=request.query, variables=request.variables))
         return Operation(request, document, node.name.value if node.name else None, node.operation)

@@ -3,14 +3,16 @@
 https://graphql.github.io/graphql-over-http/draft/
 
 `application/json` is answered as the specification has it for clients of before its own media type: 200 for every
-well-formed request. `application/graphql-response+json` is answered with a status that says what happened.
+well-formed request. `application/graphql-response+json` is answered with a status that says what happened. Who takes a
+stream gets one, for any operation; subscriptions need it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from email.message import Message as EmailMessage
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
@@ -18,17 +20,18 @@ from graphql import OperationType
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ...resolvers.access import Principal
 from ...resolvers.errors import BadUserInput, Forbidden, LimitExceeded, Unauthenticated, Unavailable
+from .connections import Connections
 from .environment import Environment
 from .errors import INTERNAL, FormattedError, format_exception, request_error
 from .execution import Operation, Result
+from .negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, MULTIPART, STREAMS, acceptable
 from .request import GraphQLRequest, InvalidRequest, parse_json, parse_request
-
-JSON = "application/json"
-GRAPHQL_RESPONSE = "application/graphql-response+json"
+from .stream_formats import EventStream, Multipart
+from .streaming import Stream
 
 _STATUS_BY_CODE = {
     BadUserInput.code: 400,
@@ -56,16 +59,21 @@ def refusal(
     return HttpRefusal(status, request_error(message, code), headers)
 
 
-async def serve_http(scope: Scope, receive: Receive, send: Send, environment: Environment) -> None:
-    """Answer one HTTP request."""
-    media_type = JSON
+async def serve_http(
+    scope: Scope, receive: Receive, send: Send, environment: Environment, connections: Connections
+) -> None:
+    """Answer one HTTP request; a stream is one of the connections while it lasts."""
+    error_type = JSON
     try:
         if scope["method"] not in {"GET", "POST"}:
             raise refusal(405, "Send GET or POST.", headers={"Allow": "GET, POST"})
-        media_type = negotiate(Headers(scope=scope).getlist("accept"))
-        response = await _answer(scope, receive, environment, media_type)
+        media_types = acceptable(Headers(scope=scope).getlist("accept"))
+        if not media_types:
+            raise refusal(406, f"Accept {GRAPHQL_RESPONSE}, {JSON}, {EVENT_STREAM} or {MULTIPART}.")
+        error_type = next((media_type for media_type in media_types if media_type not in STREAMS), JSON)
+        response = await _answer(scope, receive, environment, connections, media_types)
     except HttpRefusal as refused:
-        response = error_response(refused, media_type)
+        response = error_response(refused, error_type)
     except ClientDisconnect:
         return
     await response(scope, receive, send)
@@ -75,26 +83,9 @@ def error_response(refused: HttpRefusal, media_type: str = JSON) -> Response:
     return _response(refused.status, orjson.dumps({"errors": [refused.error]}), media_type, refused.headers)
 
 
-def negotiate(accept: list[str]) -> str:
-    """Choose the media type of the answer: the best liked, and of those the first. Raises HttpRefusal 406."""
-    ranges = [_media_range(item) for header in accept for item in header.split(",") if item.strip()]
-    if not ranges:
-        return JSON
-    liked: list[tuple[float, int, str]] = []
-    for media_type in (JSON, GRAPHQL_RESPONSE):
-        # The most specific range that fits says how much the type is liked.
-        for pattern in (media_type, "application/*", "*/*"):
-            found = next((i for i, (name, _) in enumerate(ranges) if name == pattern), None)
-            if found is not None:
-                liked.append((ranges[found][1], -found, media_type))
-                break
-    best = max(liked, key=lambda item: item[:2], default=None)
-    if best is None or best[0] <= 0:
-        raise refusal(406, f"Accept {GRAPHQL_RESPONSE} or {JSON}.")
-    return best[2]
-
-
-async def _answer(scope: Scope, receive: Receive, environment: Environment, media_type: str) -> Response:
+async def _answer(
+    scope: Scope, receive: Receive, environment: Environment, connections: Connections, media_types: list[str]
+) -> ASGIApp:
     headers = Headers(scope=scope)
     if scope["method"] == "POST":
         if not environment.allows_origin(scope):
@@ -106,14 +97,58 @@ async def _answer(scope: Scope, receive: Receive, environment: Environment, medi
     else:
         request = _parse_query_string(scope["query_string"])
     operation = environment.executor.prepare(request)
+    if isinstance(operation, Operation):
+        media_type = _media_type_of(operation, scope["method"], media_types)
+    else:
+        media_type = media_types[0]
+    if media_type in STREAMS:
+        return _StreamResponse(operation, media_type, principal, environment, connections)
     if isinstance(operation, Result):
         return _result_response(operation, media_type)
-    _check_operation(operation, scope["method"])
+    return _result_response(await environment.executor.execute(operation, _context(environment, principal)), media_type)
+
+
+class _StreamResponse:
+    """The answer to an operation as a stream. Raises HttpRefusal when the principal has too many."""
+
+    def __init__(
+        self,
+        operation: Operation | Result,
+        media_type: str,
+        principal: Principal,
+        environment: Environment,
+        connections: Connections,
+    ) -> None:
+        if isinstance(operation, Result):
+            self._results = _only(operation)
+        else:
+            self._results = environment.executor.stream(operation, _context(environment, principal))
+        limit = environment.limits.connections_per_principal
+        if not connections.admit(principal.subject, limit):
+            message = f"You have {limit} websockets and streams open; more are not allowed."
+            raise refusal(429, message, LimitExceeded.code)
+        self._format = EventStream() if media_type == EVENT_STREAM else Multipart()
+        self._principal = principal
+        self._limits = environment.limits
+        self._connections = connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = Stream(scope, receive, send, self._format, self._results, self._principal, self._limits)
+        try:
+            await self._connections.serve(stream)
+        finally:
+            self._connections.leave(self._principal.subject)
+
+
+async def _only(result: Result) -> AsyncGenerator[Result, None]:
+    yield result
+
+
+def _context(environment: Environment, principal: Principal) -> Any:
     try:
-        context = environment.make_context(principal)
+        return environment.make_context(principal)
     except Exception as error:  # noqa: BLE001 - masked and logged there
         raise _refused(error) from None
-    return _result_response(await environment.executor.execute(operation, context), media_type)
 
 
 def _check_content_type(headers: Headers) -> None:
@@ -185,11 +220,20 @@ def _parse_query_string(query_string: bytes) -> GraphQLRequest:
         raise refusal(400, "Invalid query string.") from None
 
 
-def _check_operation(operation: Operation, method: str) -> None:
-    if operation.type is OperationType.SUBSCRIPTION:
-        raise refusal(400, "Subscriptions need a websocket (subprotocol graphql-transport-ws).")
-    if method == "GET" and operation.type is not OperationType.QUERY:
+def _media_type_of(operation: Operation, method: str, media_types: list[str]) -> str:
+    """The media type to answer this operation with. Raises HttpRefusal."""
+    if method == "GET" and operation.type is OperationType.MUTATION:
         raise refusal(405, "Send mutations by POST.", headers={"Allow": "POST"})
+    if operation.type is not OperationType.SUBSCRIPTION:
+        return media_types[0]
+    stream = next((media_type for media_type in media_types if media_type in STREAMS), None)
+    if stream is None:
+        raise refusal(
+            400,
+            "A subscription needs a websocket (subprotocol graphql-transport-ws), "
+            f"or a stream: Accept {EVENT_STREAM} or {MULTIPART}.",
+        )
+    return stream
 
 
 def _result_response(result: Result, media_type: str) -> Response:
@@ -205,14 +249,3 @@ def _response(status: int, body: bytes, media_type: str, headers: Mapping[str, s
     response = Response(body, status, headers, media_type=f"{media_type}; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _media_range(item: str) -> tuple[str, float]:
-    name, *parameters = (part.strip().lower() for part in item.split(";"))
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return name, float(parameter[2:])
-            except ValueError:
-                return name, 0.0
-    return name, 1.0

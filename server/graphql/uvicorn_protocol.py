@@ -1,13 +1,75 @@
-"""uvicorn's websocket protocol, with an end to waiting for peers that do not read."""
+"""What uvicorn lacks: it lets go of peers that do not read, and of those that do not ask."""
 
 from __future__ import annotations
 
-from asyncio import TimerHandle
+from asyncio import TimerHandle, Transport
+from typing import Any
 
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 LINGER_SECONDS = 2.0
 """How long a peer has to read what is written, and to answer the close frame, after the application ended."""
+
+REQUEST_SECONDS = 10.0
+"""How long a connection may take to send the head of a request, from its beginning or from the last answer."""
+
+ABORT = "modelwire.http.abort"
+"""The ASGI extension of HttpProtocol: a function that cuts the connection, whatever is still to be sent."""
+
+
+class HttpProtocol(H11Protocol):
+    """Give it to uvicorn as `http`.
+
+    uvicorn waits for ever for the rest of a request's head, and for a frozen peer to read the rest of an answer. Here
+    such a connection is aborted. The application finds a function that does the same in its scope, as the extension
+    ABORT.
+    """
+
+    _idle_timer: TimerHandle | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._application = self.app
+        self.app = self._run_application
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._check_later(REQUEST_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._cancel_check()
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        self._cancel_check()
+        super().handle_websocket_upgrade(event)
+
+    def on_response_complete(self) -> None:
+        self._check_later(REQUEST_SECONDS)
+        super().on_response_complete()
+
+    async def _run_application(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"] = {ABORT: self.transport.abort}
+        await self._application(scope, receive, send)
+
+    def _check_later(self, seconds: float, unread: int | None = None) -> None:
+        self._cancel_check()
+        self._idle_timer = self.loop.call_later(seconds, self._check, unread)
+
+    def _cancel_check(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+
+    def _check(self, unread: int | None) -> None:
+        """Abort, unless a request runs or the peer still reads the answer. `unread`: what was left at the last look."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return
+        left = self.transport.get_write_buffer_size()
+        if left and (unread is None or left < unread):
+            self._check_later(LINGER_SECONDS, left)
+        else:
+            self.transport.abort()
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ...resolvers.access import Principal
 from ...resolvers.errors import Forbidden, LimitExceeded, Unauthenticated
+from .connections import Connections, ExpiryTimer
 from .environment import Environment
 from .errors import INTERNAL, FormattedError, format_exception, request_error
 from .execution import Operation, Result
@@ -53,48 +53,6 @@ class Closing:
     reason: str = ""
 
 
-class Connections:
-    """The open connections of one endpoint."""
-
-    def __init__(self) -> None:
-        self._open: dict[Connection, asyncio.Task[None]] = {}
-        self._by_subject: Counter[str] = Counter()
-
-    async def serve(self, connection: Connection) -> None:
-        """Run the connection until it ends."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a connection is served in a task")
-        self._open[connection] = task
-        try:
-            await connection.run()
-        finally:
-            del self._open[connection]
-
-    def admit(self, subject: str, limit: int) -> bool:
-        """Count one more connection of a subject, unless it has as many as it may have."""
-        if self._by_subject[subject] >= limit:
-            return False
-        self._by_subject[subject] += 1
-        return True
-
-    def leave(self, subject: str) -> None:
-        self._by_subject[subject] -= 1
-        if not self._by_subject[subject]:
-            del self._by_subject[subject]
-
-    async def stop(self, timeout_seconds: float) -> None:
-        """Close all of them with 1012, and wait until they ended, but not longer than the timeout."""
-        tasks = list(self._open.values())
-        for connection in list(self._open):
-            connection.stop(CloseCode.SERVER_STOPPING, "Server stopping")
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout_seconds)
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-
 class Connection:
     """One socket. `principal` and `component` are None until the client is acknowledged, or tells none.
 
@@ -120,7 +78,7 @@ class Connection:
         self._closing: Closing | None = None
         # Ends `_read` from outside without a second task for each connection.
         self._reading = asyncio.timeout(None)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | ExpiryTimer | None = None
 
     async def run(self) -> None:
         """Serve the socket until it is closed."""
@@ -195,7 +153,7 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
         if principal.expires_at is not None:
-            self._expire_at(principal.expires_at)
+            self._timer = ExpiryTimer(principal.expires_at, self._expire)
         await self._send(self._protocol.acknowledge({"tokenExpiresAt": _isoformat(principal.expires_at)}))
 
     async def _subscribe(self, event: Subscribe) -> None:
@@ -256,12 +214,8 @@ class Connection:
         for operation_id in list(self._operations):
             self._cancel(operation_id)
 
-    def _expire_at(self, expires_at: datetime) -> None:
-        remaining_seconds = (expires_at - _now()).total_seconds()
-        if remaining_seconds <= 0:
-            self.stop(CloseCode.FORBIDDEN, "Token expired")
-        else:
-            self._timer = asyncio.get_running_loop().call_later(remaining_seconds, self._expire_at, expires_at)
+    def _expire(self) -> None:
+        self.stop(CloseCode.FORBIDDEN, "Token expired")
 
     async def _send(self, frame: str, operation_id: str | None = None) -> None:
         """Write one frame, of the current task's operation if there is an id. Raises Unsendable."""
@@ -311,10 +265,6 @@ def _refused(error: FormattedError) -> ProtocolViolation:
     if code == INTERNAL:
         return ProtocolViolation(CloseCode.INTERNAL_ERROR, f"Internal error {error['extensions']['id']}")
     return ProtocolViolation(CloseCode.TRY_AGAIN_LATER, error["message"])
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _isoformat(at: datetime | None) -> str | None:

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from modelwire.resolvers.access import Principal
 from modelwire.resolvers.errors import Unauthenticated
-from modelwire.server.graphql import GraphQLEndpoint, Limits, WebSocketProtocol
+from modelwire.server.graphql import GraphQLEndpoint, HttpProtocol, Limits, WebSocketProtocol
 
 TOKEN = "Bearer good"
 
@@ -199,6 +199,7 @@ def serve() -> Serve:
         )
         config = uvicorn.Config(
             endpoint,
+            http=HttpProtocol,
             ws=WebSocketProtocol,
             ws_per_message_deflate=False,
             ws_max_size=limits.message_bytes,

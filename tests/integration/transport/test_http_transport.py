@@ -80,7 +80,9 @@ async def test_negotiation(http: httpx.AsyncClient, accept: str | None, media_ty
     assert (response.status_code, response.headers["content-type"]) == (200, f"{media_type}; charset=utf-8")
 
 
-@pytest.mark.parametrize("accept", ["text/html", f"{JSON};q=0", "text/event-stream", f"{JSON};q=x"])
+@pytest.mark.parametrize(
+    "accept", ["text/html", f"{JSON};q=0", "text/*", "multipart/mixed", "text/event-stream;q=0", f"{JSON};q=x"]
+)
 async def test_an_answer_that_is_not_accepted_is_406(http: httpx.AsyncClient, accept: str) -> None:
     assert (await post(http, "{ hello }", accept)).status_code == 406
 
@@ -153,9 +155,10 @@ async def test_other_methods_are_405(http: httpx.AsyncClient, method: str) -> No
 
 @pytest.mark.parametrize("query", ["subscription { count(to: 1) }", "subscription { large }"])
 async def test_a_subscription_is_told_where_to_go(http: httpx.AsyncClient, query: str) -> None:
-    response = await post(http, query)
+    response = await post(http, query, "*/*")
     assert response.status_code == 400
-    assert "graphql-transport-ws" in response.json()["errors"][0]["message"]
+    for way in ("graphql-transport-ws", "text/event-stream", "multipart/mixed;subscriptionSpec=1.0"):
+        assert way in response.json()["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,7 @@ async def test_utf_8_may_be_said(http: httpx.AsyncClient, content_type: str) -> 
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong"])
-@pytest.mark.parametrize("accept", [JSON, GRAPHQL_RESPONSE])
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL_RESPONSE, "text/event-stream"])
 async def test_without_a_credential_it_is_401(http: httpx.AsyncClient, authorization: str | None, accept: str) -> None:
     del http.headers["authorization"]
     if authorization is not None:

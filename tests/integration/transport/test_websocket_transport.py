@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from modelwire.server.graphql import Limits, websocket
+from modelwire.server.graphql import Limits, connections
 from modelwire.store import StoreUnavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -332,14 +332,14 @@ async def test_at_expiry_the_operations_end_first_and_then_the_socket(
 ) -> None:
     expires_at = datetime(2200, 1, 1, tzinfo=UTC)
     # The clock stands still just before, so the timer fires too early and has to look again.
-    monkeypatch.setattr(websocket, "_now", lambda: expires_at - timedelta(seconds=0.01))
+    monkeypatch.setattr(connections, "_now", lambda: expires_at - timedelta(seconds=0.01))
     async with serve() as server:
         server.expires_at = expires_at
         async with server.client() as client:
             await client.subscribe("1", EVENTS)
             server.probe.events.put_nowait(1)
             assert await client.receive() == next_("1", events=1)
-            monkeypatch.setattr(websocket, "_now", lambda: expires_at)
+            monkeypatch.setattr(connections, "_now", lambda: expires_at)
             assert await client.closed() == (4403, "Token expired")
             assert server.probe.running == 0
 

@@ -169,12 +169,15 @@ def test_every_limit_of_the_transport_is_a_setting() -> None:
         "max_depth": 3,
         "max_tokens": 4,
         "max_aliases": 5,
+        "max_cost": 55,
+        "introspection": False,
         "max_operations_per_connection": 6,
         "max_connections_per_principal": 7,
         "max_message_bytes": 2048,
         "init_timeout_seconds": 1.5,
         "body_timeout_seconds": 2.5,
         "send_timeout_seconds": 3.5,
+        "keep_alive_seconds": 4.5,
     }
     limits = Settings(**changed).limits
     by_setting = {name: getattr(limits, name.removeprefix("max_")) for name in changed}

@@ -15,11 +15,12 @@ import strawberry
 
 from modelwire.resolvers.access import Principal
 from modelwire.server.graphql import websocket
+from modelwire.server.graphql.connections import Connections
 from modelwire.server.graphql.environment import Environment
 from modelwire.server.graphql.execution import Executor
 from modelwire.server.graphql.limits import Limits
 from modelwire.server.graphql.protocol import Component
-from modelwire.server.graphql.websocket import Connection, Connections
+from modelwire.server.graphql.websocket import Connection
 
 
 class Gate:
