@@ -30,7 +30,8 @@ from .records import (
     Selector,
     Snapshot,
 )
-from .secrets import Keyring
+from .rotation import KeyUse, Resealed, SealedRows
+from .secrets import Keyring, new_key
 from .store import Store, open_store
 from .transaction import Transaction
 from .watch import RemovedConfig, WatchBookmark, WatchChange, WatchEvent, WatchSnapshot
@@ -46,6 +47,7 @@ __all__ = [
     "Change",
     "Feed",
     "Json",
+    "KeyUse",
     "Keyring",
     "KeyringError",
     "ModelConfig",
@@ -53,7 +55,9 @@ __all__ = [
     "Operation",
     "Position",
     "RemovedConfig",
+    "Resealed",
     "SchemaMismatch",
+    "SealedRows",
     "Secrets",
     "Selector",
     "Snapshot",
@@ -68,5 +72,6 @@ __all__ = [
     "WatchEvent",
     "WatchSnapshot",
     "migrate",
+    "new_key",
     "open_store",
 ]

@@ -68,16 +68,16 @@ def add_key(path: Path, key: str) -> None:
     _replace(path, [key, *_entries(path)])
 
 
-def retire_keys(path: Path, retired: Collection[str]) -> Path:
-    """Take these entries out of the file, into one beside it, which is returned. The caller keeps others from changing
-    either. Raises KeyringError.
+def retire_keys(path: Path, retired: Collection[str]) -> None:
+    """Move these entries to the file of retired keys. The caller keeps others from changing either.
+
+    Raises KeyringError.
     """
     beside = retired_keys_file(path)
     before = _entries(beside) if beside.exists() else []
     # First there, then gone here: a crash between the two leaves them in both.
     _replace(beside, [*before, *(entry for entry in retired if entry not in before)])
     _replace(path, [entry for entry in _entries(path) if entry not in retired])
-    return beside
 
 
 def retired_keys_file(path: Path) -> Path:

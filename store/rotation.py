@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select, tuple_, update
@@ -79,16 +80,21 @@ class SealedRows:
         """Seal every row that is sealed under another key than the first of the keyring under that one, batch by batch.
 
         Each batch is a short transaction of its own: writers go on meanwhile, and what was done stays done when this is
-        not driven to its end. A row that a writer adds meanwhile under another key may be missed; see `key_uses`.
+        not driven to its end. Rows that a writer adds meanwhile under another key are left; see `key_uses`.
         """
         self._keyring.refresh()
+        # Without an end, it would run after a writer that adds rows faster than it seals them.
+        async with self._database.read() as connection:
+            last = (await connection.execute(select(store_meta.c.revision))).scalar_one()
         after: Any = None
-        while rows := await self._rows_to_reseal(after, batch_rows):
+        while rows := await self._rows_to_reseal(after, last, batch_rows):
             after = rows[-1]
             yield await self._reseal(rows)
 
-    async def _rows_to_reseal(self, after: Any, limit: int) -> list[Any]:
-        statement = select(*_envelope).where(changes.c.sealing_key != self._keyring.names[0])
+    async def _rows_to_reseal(self, after: Any, last: int, limit: int) -> list[Any]:
+        statement = select(*_envelope).where(
+            changes.c.sealing_key != self._keyring.names[0], changes.c.revision <= last
+        )
         if after is not None:
             statement = statement.where(_place > (after.config_id, after.version))
         async with self._database.read() as connection:
@@ -121,8 +127,25 @@ class SealedRows:
                 done += (await connection.execute(statement)).rowcount
         return Resealed(rows=done, problems=tuple(problems))
 
+    async def add_key(self) -> str:
+        """Make a new key, which seals from now on in every process that uses the key file; its name.
+
+        Raises KeyringError when the keys do not come from a key file.
+        """
+        async with self._key_uses_locked():
+            return self._keyring.add_key()
+
+    async def retire_unused_keys(self) -> tuple[tuple[str, ...], Path | None]:
+        """The names of the keys that nothing is sealed under, the first key excepted. They leave the key file, if the
+        keys come from one, for the file that is returned: backups may still need them.
+        """
+        async with self._key_uses_locked() as uses:
+            self._keyring.refresh()
+            unused = tuple(name for name in self._keyring.names[1:] if name not in uses)
+            return unused, self._keyring.retire_keys(unused) if unused and self._keyring.has_file else None
+
     @asynccontextmanager
-    async def key_uses_locked(self) -> AsyncIterator[dict[str, KeyUse]]:
+    async def _key_uses_locked(self) -> AsyncIterator[dict[str, KeyUse]]:
         """As `key_uses`, and nobody seals anything until the end of the block."""
         async with self._database.write() as connection:
             # Writers seal while they hold this row, or the lock of the whole database where that is the lock there is.

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,7 +21,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .errors import KeyringError, StoreCorrupt, UnknownKey
-from .key_file import KeyFile, make_key_file, read_key_file
+from .key_file import (
+    KeyFile,
+    add_key,
+    key_entries,
+    make_key_file,
+    read_key_file,
+    retire_keys,
+    retired_keys_file,
+)
 from .records import Secrets
 
 _KEY_BYTES = 32
@@ -109,6 +118,34 @@ class Keyring:
         newer = self._read(self._file.path)
         self._keys = newer._keys | {name: key for name, key in self._keys.items() if name not in newer._keys}
         self._file = newer._file
+
+    def add_key(self) -> str:
+        """Put a new key in front of those of the key file; its name. The caller keeps others from doing so.
+
+        Raises KeyringError when the keys do not come from a key file, or it cannot be written.
+        """
+        entry = new_key()
+        add_key(self._path, entry)
+        self.refresh()
+        return key_name(entry)
+
+    def retire_keys(self, names: Collection[str]) -> Path:
+        """Move keys from the key file to a file beside it, which is returned. Conditions as for `add_key`."""
+        path = self._path
+        file = read_key_file(path)
+        retire_keys(path, [entry for entry in key_entries(file.text) if key_name(entry) in names])
+        return retired_keys_file(path)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether the keys come from a key file, which can be changed here, and not from the environment."""
+        return self._file is not None
+
+    @property
+    def _path(self) -> Path:
+        if self._file is None:
+            raise KeyringError("the encryption keys come from MODELWIRE_ENCRYPTION_KEYS and can only be changed there")
+        return self._file.path
 
     @property
     def source(self) -> str:
