@@ -14,6 +14,7 @@ from .errors import (
 )
 from .feed import Feed
 from .migrate import migrate
+from .options import DatabaseOptions
 from .records import (
     DEFAULT_ALIASES,
     AliasPatterns,
@@ -45,6 +46,7 @@ __all__ = [
     "Auth",
     "AuthType",
     "Change",
+    "DatabaseOptions",
     "Feed",
     "Json",
     "KeyUse",

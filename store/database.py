@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, CursorResult, Executable, NullPool, create_engine, make_url
+from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, create_engine, make_url
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,11 +15,34 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from . import sqlite
 from .errors import StoreError, StoreUnavailable
+from .options import DatabaseOptions
 
 _T = TypeVar("_T")
 
-# Readers share these; a connection of aiosqlite is a thread.
-_POOL_SIZE = 8
+
+class Dialect(Protocol):
+    """What the modules `sqlite` and `postgresql` say about their database."""
+
+    READ_OPTIONS: Mapping[str, Any]
+    """Execution options of transactions that only read."""
+
+    WRITE_OPTIONS: Mapping[str, Any]
+    """Execution options of transactions that write."""
+
+    BEGIN_WRITE: Executable | None
+    """The statement that waits for the writers before this one, where beginning the transaction does not."""
+
+    def connect_url(self, url: URL, *, asynchronous: bool, create: bool) -> URL: ...
+
+    def engine_arguments(self, url: URL, options: DatabaseOptions) -> dict[str, Any]: ...
+
+    def configure(self, engine: Engine, options: DatabaseOptions, *, prepare: bool) -> None: ...
+
+    def lock_for_migration(self, connection: SyncConnection) -> None: ...
+
+    def location(self, url: URL) -> str: ...
+
+    def translate(self, error: BaseException, location: str) -> StoreError: ...
 
 
 class Connection:
@@ -29,53 +52,67 @@ class Connection:
     closes its connection, but SQLite's stays behind with its locks until the garbage collector finds the statement.
     """
 
-    def __init__(self, connection: AsyncConnection, location: str) -> None:
+    def __init__(self, connection: AsyncConnection, errors: Errors) -> None:
         self._connection = connection
-        self._location = location
+        self._errors = errors
 
     async def execute(self, statement: Executable, row: Mapping[str, Any] | None = None) -> CursorResult[Any]:
         """Execute a statement, with `row` as its parameters. Raises StoreError."""
-        with translated_errors(self._location):
+        with self._errors.translated():
             return await _to_the_end(self._connection.execute(statement, row))
 
 
 class Database:
     """The pool of connections to one database, in one event loop."""
 
-    def __init__(self, url: str) -> None:
-        parsed = parse_url(url)
-        self.location = location(parsed)
-        self._engine = create_async_engine(
-            sqlite.connect_url(parsed, create=False).set(drivername=sqlite.ASYNC_DRIVER),
-            connect_args=sqlite.CONNECT_ARGUMENTS,
-            pool_size=_POOL_SIZE,
+    def __init__(self, url: str, options: DatabaseOptions | None = None) -> None:
+        options = options or DatabaseOptions()
+        parsed = _parse_url(url)
+        dialect = dialect_of(parsed)
+        self._errors = Errors(dialect, dialect.location(parsed))
+        engine = create_async_engine(
+            dialect.connect_url(parsed, asynchronous=True, create=False),
+            **dialect.engine_arguments(parsed, options),
+            pool_size=options.pool_size,
             max_overflow=0,
+            pool_timeout=options.connect_timeout_seconds + options.statement_timeout_seconds,
             # Parameters would put sealed values and API key hashes into error texts.
             hide_parameters=True,
         )
-        sqlite.configure(self._engine.sync_engine)
-        self._writer_engine = self._engine.execution_options(write=True)
+        dialect.configure(engine.sync_engine, options, prepare=False)
+        self._engine = engine
+        self._readers = engine.execution_options(**dialect.READ_OPTIONS)
+        self._writers = engine.execution_options(**dialect.WRITE_OPTIONS)
+        self._begin_write = dialect.BEGIN_WRITE
         self._writer_lock = asyncio.Lock()
         self._closed = False
+
+    @property
+    def location(self) -> str:
+        """How messages name the database, without credentials."""
+        return self._errors.location
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """A read transaction: all that is read in it is of one moment. It does not wait for the writer."""
-        async with self._connect(self._engine) as connection:
-            yield Connection(connection, self.location)
+        async with self._connect(self._readers) as connection:
+            yield Connection(connection, self._errors)
 
     @asynccontextmanager
     async def write(self, after_commit: Callable[[], None] | None = None) -> AsyncIterator[Connection]:
         """A write transaction: serialised with all others from its begin, committed at the end, rolled back by any
         exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it.
         """
-        async with self._writer_lock, self._connect(self._writer_engine) as connection:
-            yield Connection(connection, self.location)
+        async with self._writer_lock, self._connect(self._writers) as raw_connection:
+            connection = Connection(raw_connection, self._errors)
+            if self._begin_write is not None:
+                await connection.execute(self._begin_write)
+            yield connection
             # An exception does not come here, and the connection rolls back when it is given back.
-            await _to_the_end(self._commit(connection, after_commit))
+            await _to_the_end(self._commit(raw_connection, after_commit))
 
     async def _commit(self, connection: AsyncConnection, after_commit: Callable[[], None] | None) -> None:
-        with translated_errors(self.location):
+        with self._errors.translated():
             await connection.commit()
         if after_commit is not None:
             after_commit()
@@ -86,7 +123,7 @@ class Database:
             raise StoreUnavailable(f"{self.location} was closed by this process")
         connection = engine.connect()
         try:
-            with translated_errors(self.location):
+            with self._errors.translated():
                 await _to_the_end(connection.start())
             yield connection
         finally:
@@ -102,52 +139,73 @@ class Database:
 
 @contextmanager
 def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection]:
-    """One transaction on a connection of its own, without asyncio. With `write` it makes a database that is not there
-    and is serialised with all other writers.
+    """One transaction on a connection of its own, without asyncio. With `write` it makes a SQLite file that is not
+    there, is serialised with all other writers and may take as long as it takes.
     """
-    parsed = parse_url(url)
-    engine = create_engine(
-        sqlite.connect_url(parsed, create=write).set(drivername=sqlite.SYNC_DRIVER),
-        connect_args=sqlite.CONNECT_ARGUMENTS,
-        poolclass=NullPool,
-        hide_parameters=True,
-        execution_options={"write": write},
+    parsed = _parse_url(url)
+    dialect = dialect_of(parsed)
+    options = DatabaseOptions(statement_timeout_seconds=0.0) if write else DatabaseOptions()
+    with Errors(dialect, dialect.location(parsed)).translated():
+        engine = create_engine(
+            dialect.connect_url(parsed, asynchronous=False, create=write),
+            **dialect.engine_arguments(parsed, options),
+            poolclass=NullPool,
+            hide_parameters=True,
+            execution_options=dialect.WRITE_OPTIONS if write else dialect.READ_OPTIONS,
+        )
+        dialect.configure(engine, options, prepare=write)
+        with engine.begin() as connection:
+            if write:
+                dialect.lock_for_migration(connection)
+            yield connection
+
+
+def dialect_of(url: URL) -> Dialect:
+    """The module that knows this kind of database. Raises StoreError when there is none."""
+    match url.get_backend_name():
+        case "sqlite":
+            return sqlite
+        case "postgresql" | "postgres":
+            # Only now: who has the embedded database needs no driver of PostgreSQL.
+            from . import postgresql
+
+            return postgresql
+    raise StoreError(
+        f"databases of the kind {url.drivername!r} are not supported: give a sqlite:/// or a postgresql:// URL"
     )
-    sqlite.configure(engine, prepare=write)
-    with translated_errors(location(parsed)), engine.begin() as connection:
-        yield connection
 
 
-def parse_url(url: str) -> URL:
-    """Read a database URL. Raises StoreError when it is none, or of a database that is not supported."""
+def _parse_url(url: str) -> URL:
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        # The text of SQLAlchemy's error repeats the URL, and with it a password.
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        # The text of the error repeats the URL, or a part of it, and with it perhaps a password.
         raise StoreError(
-            "the database URL is malformed: it must look like sqlite:////absolute/path/modelwire.db"
+            "the database URL is malformed: it must look like sqlite:////absolute/path/modelwire.db or "
+            "postgresql://USER:PASSWORD@HOST:5432/DATABASE, the password percent-encoded"
         ) from None
-    if parsed.get_backend_name() != "sqlite":
-        raise StoreError(f"databases of the kind {parsed.drivername!r} are not supported: give a sqlite:/// URL")
-    return parsed
 
 
-def location(url: URL) -> str:
-    """How messages name the database, without credentials."""
-    return f"the database {url.database}" if url.get_backend_name() == "sqlite" else f"the database {url!r}"
+class Errors:
+    """Translates what SQLAlchemy and the driver raise about one database."""
 
+    def __init__(self, dialect: Dialect, location: str) -> None:
+        self._dialect = dialect
+        self.location = location
 
-@contextmanager
-def translated_errors(location: str) -> Iterator[None]:
-    """Translate what SQLAlchemy and the driver raise into StoreError; all else passes."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise sqlite.translate(error.orig or error, location) from error
-    except PoolTimeoutError as error:
-        raise StoreUnavailable(f"{location} is overloaded: no connection became free in time; try again") from error
-    except SQLAlchemyError as error:
-        raise StoreError(f"{location} gave an unexpected error: {error}") from error
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Translate what SQLAlchemy and the driver raise into StoreError; all else passes."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._dialect.translate(error.orig or error, self.location) from error
+        except PoolTimeoutError as error:
+            raise StoreUnavailable(
+                f"{self.location} is overloaded: no connection became free in time; try again"
+            ) from error
+        except SQLAlchemyError as error:
+            raise StoreError(f"{self.location} gave an unexpected error: {error}") from error
 
 
 async def _to_the_end(coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -5,27 +5,28 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, Executable, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
+from .options import DatabaseOptions
 
-ASYNC_DRIVER = "sqlite+aiosqlite"
-SYNC_DRIVER = "sqlite+pysqlite"
-
-# sqlite3 opens a transaction by itself before some statements and not before others; Database.begin says it instead.
-CONNECT_ARGUMENTS: dict[str, Any] = {"isolation_level": None}
+READ_OPTIONS: Mapping[str, Any] = {}
+WRITE_OPTIONS: Mapping[str, Any] = {"write": True}
+# BEGIN IMMEDIATE has waited already.
+BEGIN_WRITE: Executable | None = None
 
 _BUSY_TIMEOUT_SECONDS = 5.0
 
 
-def connect_url(url: URL, *, create: bool) -> URL:
+def connect_url(url: URL, *, asynchronous: bool, create: bool) -> URL:
     """The URL as the driver shall have it: absolute. With `create` the file is made when it is not there, else never.
 
     Raises StoreError when it does not name a file.
@@ -39,10 +40,21 @@ def connect_url(url: URL, *, create: bool) -> URL:
             _make_file(Path(database))
         database = "file:" + quote(str(Path(database).absolute()))
         query |= {"uri": "true", "mode": "rwc" if create else "rw"}
-    return url.set(database=database, query=query)
+    return url.set(drivername=f"sqlite+{'aiosqlite' if asynchronous else 'pysqlite'}", database=database, query=query)
 
 
-def configure(engine: Engine, *, prepare: bool = False) -> None:
+def location(url: URL) -> str:
+    """How messages name the database."""
+    return f"the database {url.database}"
+
+
+def engine_arguments(_url: URL, _options: DatabaseOptions) -> dict[str, Any]:
+    """What SQLAlchemy is told."""
+    # sqlite3 opens a transaction by itself before some statements and not before others; `configure` says it instead.
+    return {"connect_args": {"isolation_level": None}}
+
+
+def configure(engine: Engine, _options: DatabaseOptions, *, prepare: bool) -> None:
     """Set up each connection of an engine, and let SQLAlchemy say where transactions begin.
 
     Connections with the execution option `write` take the database's one write lock at once, instead of failing later
@@ -63,6 +75,10 @@ def configure(engine: Engine, *, prepare: bool = False) -> None:
     def on_begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def lock_for_migration(_connection: Connection) -> None:
+    """Nothing: the transaction began with the write lock."""
 
 
 def _use_write_ahead_log(cursor: DBAPICursor) -> None:

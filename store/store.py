@@ -13,6 +13,7 @@ from .api_keys import ApiKeys
 from .change_log import find_changes, find_config, find_configs, find_versions
 from .database import Connection, Database
 from .migrate import read_store_id
+from .options import DatabaseOptions
 from .records import Change, ModelConfig, Secrets, Selector, Snapshot
 from .rotation import SealedRows
 from .secrets import Keyring
@@ -22,14 +23,14 @@ from .transaction import Transaction, open_secrets
 logger = logging.getLogger(__name__)
 
 
-async def open_store(url: str, keyring: Keyring) -> Store:
+async def open_store(url: str, keyring: Keyring, options: DatabaseOptions | None = None) -> Store:
     """Open a database that `migrate` made. Use it in this event loop only, and close it.
 
     Raises StoreUnavailable, StoreCorrupt, or SchemaMismatch when it was not migrated or is newer than this code.
     """
     # Without asyncio, because a connection of aiosqlite that could not be made leaves a thread behind.
     store_id = await asyncio.to_thread(read_store_id, url)
-    return Store(Database(url), keyring, store_id)
+    return Store(Database(url, options), keyring, store_id)
 
 
 class Store:
@@ -68,8 +69,7 @@ class Store:
                 self._call_back()
 
         async with self._database.write(after_commit) as connection:
-            # With a row lock where the database has no lock of its own for writers.
-            revision = await _revision(connection, lock=True)
+            revision = await _revision(connection)
             transaction = Transaction(connection, self._keyring, base_revision=revision, by=by)
             yield transaction
             transaction.check_complete()
@@ -131,6 +131,5 @@ class Store:
                 logger.exception("a listener failed after a commit")
 
 
-async def _revision(connection: Connection, *, lock: bool = False) -> int:
-    statement = select(store_meta.c.revision)
-    return int((await connection.execute(statement.with_for_update() if lock else statement)).scalar_one())
+async def _revision(connection: Connection) -> int:
+    return int((await connection.execute(select(store_meta.c.revision))).scalar_one())

@@ -20,6 +20,8 @@ import uvicorn
 
 from modelwire.cli.demo.endpoint import app_factory
 
+pytest_plugins = ("postgres",)
+
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 
