@@ -332,3 +332,76 @@ async def test_after_close_nothing_is_accepted(serve: Any) -> None:
         await server.endpoint.close()
         response = await http.post(server.url, json={"query": "{ hello }"}, headers={"Authorization": "Bearer good"})
     assert (response.status_code, code_of(response)) == (503, "UNAVAILABLE")
+
+
+ORIGIN = "https://console.example"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_with(serve: Any) -> AsyncIterator[Any]:
+    """A server that pages of ORIGIN may use."""
+    async with serve(allowed_origins=frozenset({ORIGIN})) as server:
+        yield server
+
+
+async def preflight(server: Any, origin: str, method: str = "POST", headers: str = "authorization,content-type") -> Any:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return await http.options(
+            server.url,
+            headers={
+                "Origin": origin,
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": headers,
+            },
+        )
+
+
+async def test_a_browser_may_ask_whether_a_page_of_another_origin_may_act(shared_with: Any) -> None:
+    response = await preflight(shared_with, ORIGIN, headers="authorization,content-type,x-request-id")
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-headers"] == "authorization,content-type,x-request-id"
+    assert response.headers["access-control-allow-methods"] == "GET, POST"
+    assert "access-control-allow-credentials" not in response.headers
+    assert "Origin" in response.headers["vary"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", f"{ORIGIN}.evil.example", f"{ORIGIN}:8443", "null", "*"])
+async def test_other_origins_are_told_no(shared_with: Any, origin: str) -> None:
+    response = await preflight(shared_with, origin)
+    assert response.status_code == 400
+    assert "access-control-allow-origin" not in response.headers
+
+
+async def test_without_allowed_origins_there_is_none(server: Any) -> None:
+    response = await preflight(server, ORIGIN)
+    assert response.status_code == 400
+    assert "access-control-allow-origin" not in response.headers
+
+
+async def test_methods_that_we_do_not_have_are_not_allowed(shared_with: Any) -> None:
+    assert (await preflight(shared_with, ORIGIN, method="DELETE")).status_code == 400
+
+
+@pytest.mark.parametrize("accept", [JSON, "text/event-stream", "multipart/mixed;subscriptionSpec=1.0"])
+@pytest.mark.parametrize(("authorization", "status"), [("Bearer good", 200), ("Bearer wrong", 401)])
+async def test_a_page_of_an_allowed_origin_may_read_answers_and_refusals(
+    shared_with: Any, accept: str, authorization: str, status: int
+) -> None:
+    headers = {"Origin": ORIGIN, "Authorization": authorization, "Accept": accept}
+    async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
+        response = await http.post(shared_with.url, json={"query": "{ hello }"})
+    assert response.status_code == status
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-credentials" not in response.headers
+    assert response.headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", None])
+async def test_nobody_else_may_read_them(shared_with: Any, origin: str | None) -> None:
+    headers = {"Authorization": "Bearer good"} | ({"Origin": origin} if origin else {})
+    async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
+        response = await http.get(shared_with.url, params={"query": "{ hello }"})
+    assert response.status_code == 200
+    assert "access-control-allow-origin" not in response.headers
+    assert response.headers["vary"] == "Origin"
