@@ -95,6 +95,7 @@ async def _services(settings: Settings, announce: Callable[[Start], None]) -> As
             keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
             store = await open_store(database_url(settings), keyring)
             stack.push_async_callback(store.close)
+            await store.sealed_rows.check()
             # Before the administrator key is made: a start that is refused must not have made one that nobody saw.
             await seed(store, file=settings.seed_file, environment=os.environ)
             given = settings.admin_key.get_secret_value() if settings.admin_key is not None else None

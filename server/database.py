@@ -25,22 +25,33 @@ def prepare_database(settings: Settings) -> tuple[Keyring, bool]:
     existed = path.exists()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if settings.encryption_keys is not None:
-            keyring, made = Keyring.parse(settings.encryption_keys.get_secret_value()), False
-        elif existed and not settings.key_file.exists():
-            raise StartError(
-                f"the database {path} is there and its key file {settings.key_file} is not: put the key file back, or "
-                "set MODELWIRE_ENCRYPTION_KEYS to the keys that the database was used with"
-            )
-        else:
-            keyring, made = Keyring.from_file(settings.key_file)
-    except KeyringError as error:
-        source = "MODELWIRE_ENCRYPTION_KEYS" if settings.encryption_keys is not None else str(settings.key_file)
-        raise StartError(f"{source}: {error}") from error
     except OSError as error:
         raise StartError(f"the data folder {path.parent} cannot be used: {error.strerror}") from error
+    keyring, made = _keyring(settings, make=not existed)
     try:
         migrate(database_url(settings))
     except StoreError as error:
         raise StartError(str(error)) from error
     return keyring, made
+
+
+def read_keyring(settings: Settings) -> Keyring:
+    """The keys of a database that is there; makes nothing. Raises StartError."""
+    return _keyring(settings, make=False)[0]
+
+
+def _keyring(settings: Settings, *, make: bool) -> tuple[Keyring, bool]:
+    if settings.encryption_keys is not None:
+        try:
+            return Keyring.parse(settings.encryption_keys.get_secret_value()), False
+        except KeyringError as error:
+            raise StartError(f"MODELWIRE_ENCRYPTION_KEYS: {error}") from error
+    if not make and not settings.key_file.exists():
+        raise StartError(
+            f"the database {settings.database_path} is there and its key file {settings.key_file} is not: put the key "
+            "file back, or set MODELWIRE_ENCRYPTION_KEYS to the keys that the database was used with"
+        )
+    try:
+        return Keyring.from_file(settings.key_file)
+    except KeyringError as error:
+        raise StartError(str(error)) from error
