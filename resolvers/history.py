@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ..store import Auth, Change, ModelConfig, ModelConfigDraft, Position, Secrets
+from ..store import Auth, Change, ModelConfig, ModelConfigDraft, Position, Secrets, UnknownKey
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES
 from .differences import FieldChange, field_changes
@@ -58,10 +58,8 @@ async def history(
     before = config.version + 1 if after is None else min(config.version + 1, _version_of_cursor(after))
     # One more tells whether there is a next page, and what the oldest of this one is compared with.
     states = _visible(context, await context.store.history(config.id, first=size + 1, before=before))
-    versions = [
-        _version(context, state, states[index + 1] if index + 1 < len(states) else None)
-        for index, state in enumerate(states[:size])
-    ]
+    by_version = {state.version: state for state in states}
+    versions = [_version(context, state, by_version.get(state.version - 1)) for state in states[:size]]
     return History(versions=tuple(versions), has_next=len(states) > size)
 
 
@@ -156,16 +154,27 @@ def _visible(context: Context, states: list[Change]) -> list[ModelConfig]:
 
 
 def _version(context: Context, state: ModelConfig, previous: ModelConfig | None) -> Version:
-    secrets = context.store.open_secrets
-    before = None if previous is None else draft_of(previous, secrets(previous))
+    before = None if previous is None else _draft(context, previous)
     return Version(
         version=state.version,
         position=Position(context.store.id, state.revision),
         at=state.updated_at,
         by=state.updated_by,
         baseline=previous is None and state.version > 1,
-        changes=field_changes(before, draft_of(state, secrets(state))),
+        changes=field_changes(before, _draft(context, state)),
     )
+
+
+def _draft(context: Context, state: ModelConfig) -> ModelConfigDraft:
+    try:
+        secrets = context.store.open_secrets(state)
+    except UnknownKey:
+        # An old version may outlive its key. Its secrets are then equal to none that they are compared with.
+        unknown = f"sealed at version {state.version}"
+        secrets = Secrets(
+            auth=dict.fromkeys(state.auth.hints, unknown), params=dict.fromkeys(state.sealed_params, unknown)
+        )
+    return draft_of(state, secrets)
 
 
 def _version_of_cursor(cursor: str) -> int:

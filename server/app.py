@@ -27,6 +27,7 @@ from .authentication import authenticate
 from .database import StartError, database_url, prepare_database
 from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
+from .housekeeping import housekeeping
 from .pages import STATIC_FOLDER, SecurityHeaders, start_page
 from .settings import Settings
 
@@ -110,6 +111,7 @@ async def _services(settings: Settings, announce: Callable[[Start], None]) -> As
         async def principal(authorization: str | None) -> Principal:
             return await authenticate(store, authorization)
 
+        await stack.enter_async_context(housekeeping(store, settings))
         endpoint = GraphQLEndpoint(
             schema,
             authenticate=principal,

@@ -120,6 +120,17 @@ class Settings(BaseSettings):
         ge=1,
         description="How many operations one websocket may run at the same time.",
     )
+    history_retention_days: int = Field(
+        90,
+        ge=1,
+        le=36_500,
+        description="How long the versions of model configs are kept; a subscriber that was away for longer begins "
+        "anew. The current version is always kept, and so are the last few of each config.",
+        json_schema_extra={"unit": "days"},
+    )
+    history_min_versions: int = Field(
+        20, ge=1, description="How many of the last versions of each model config are kept, however old they are."
+    )
     max_connections_per_principal: int = Field(
         LIMITS.connections_per_principal, ge=1, description="How many websockets and streams one API key may have open."
     )

@@ -32,6 +32,7 @@ from .records import (
     Snapshot,
 )
 from .rotation import KeyUse, Resealed, SealedRows
+from .retention import Retention
 from .secrets import Keyring, new_key
 from .store import Store, open_store
 from .transaction import Transaction
@@ -58,6 +59,7 @@ __all__ = [
     "Position",
     "RemovedConfig",
     "Resealed",
+    "Retention",
     "SchemaMismatch",
     "SealedRows",
     "Secrets",

@@ -15,6 +15,7 @@ from .database import Connection, Database
 from .migrate import read_store_id
 from .options import DatabaseOptions
 from .records import Change, ModelConfig, Secrets, Selector, Snapshot
+from .retention import Retention, compact
 from .rotation import SealedRows
 from .secrets import Keyring
 from .tables import store_meta
@@ -111,6 +112,10 @@ class Store:
         """Changes up to this revision, itself included, may be gone from the log; 0 while all are there."""
         async with self._database.read() as connection:
             return int((await connection.execute(select(store_meta.c.compacted_revision))).scalar_one())
+
+    def compact(self, retention: Retention) -> AsyncIterator[int]:
+        """Take out of the change log what need not be kept, batch by batch; yields how many rows each one took."""
+        return compact(self._database, retention)
 
     def open_secrets(self, config: ModelConfig) -> Secrets:
         """The secrets of a config at its version; empty when it has none.

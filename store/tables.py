@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -84,6 +85,12 @@ model_config_changes = Table(
     Column("sealed", LargeBinary),
     Column("sealing_key", String(64)),
     Index("model_config_changes_revision", "revision"),
+    Index(
+        "model_config_changes_deletions",
+        "changed_at",
+        sqlite_where=text("operation = 'delete'"),
+        postgresql_where=text("operation = 'delete'"),
+    ),
 )
 
 # The heads: which version of which config is the current one, and who has which alias.
