@@ -56,13 +56,14 @@ async def _from_file(file: Path, environment: Mapping[str, str]) -> Sequence[Par
 def _read(file: Path) -> str:
     try:
         with file.open("rb") as stream:
-            # One byte more than is allowed, and the parser says so.
-            return stream.read(MAX_BYTES + 1).decode("utf-8")
+            content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise InvalidInput(f"it cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        if error.end > MAX_BYTES:
-            raise InvalidInput(f"it is larger than {MAX_BYTES // 1024} KiB") from None
+    if len(content) > MAX_BYTES:
+        raise InvalidInput(f"it is larger than {MAX_BYTES // 1024} KiB")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
         raise InvalidInput("it is not a text in UTF-8") from None
 
 

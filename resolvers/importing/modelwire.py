@@ -154,4 +154,4 @@ class _Reader:
 
 
 def _shown(name: str | int) -> str:
-    return str(name)[:100]
+    return f"item {name + 1}" if isinstance(name, int) else name[:100]
