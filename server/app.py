@@ -94,7 +94,7 @@ async def _services(settings: Settings, announce: Callable[[Start], None]) -> As
     async with contextlib.AsyncExitStack() as stack:
         try:
             keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
-            store = await open_store(database_url(settings), keyring)
+            store = await open_store(database_url(settings), keyring, settings.database_options)
             stack.push_async_callback(store.close)
             await store.sealed_rows.check()
             # Before the administrator key is made: a start that is refused must not have made one that nobody saw.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..store import Keyring, KeyringError, StoreError, migrate
+from ..store import Keyring, KeyringError, StoreError, database_location, migrate
 from .settings import Settings
 
 
@@ -11,8 +11,13 @@ class StartError(Exception):
 
 
 def database_url(settings: Settings) -> str:
-    """The database's address with its whole path."""
-    return f"sqlite:///{settings.database_path}"
+    """The database's address, of a file with its whole path."""
+    return f"sqlite:///{settings.database_path}" if settings.embedded else settings.database_url
+
+
+def database_name(settings: Settings) -> str:
+    """How a person calls the database: without user and password."""
+    return str(settings.database_path) if settings.embedded else database_location(settings.database_url)
 
 
 def prepare_database(settings: Settings) -> tuple[Keyring, bool]:
@@ -21,12 +26,14 @@ def prepare_database(settings: Settings) -> tuple[Keyring, bool]:
     The keys come first: a database without its key file has lost it, and a new one would not open what it holds.
     Raises StartError.
     """
-    path = settings.database_path
-    existed = path.exists()
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(f"the data folder {path.parent} cannot be used: {error.strerror}") from error
+    existed = True
+    if settings.embedded:
+        path = settings.database_path
+        existed = path.exists()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(f"the data folder {path.parent} cannot be used: {error.strerror}") from error
     keyring, made = _keyring(settings, make=not existed)
     try:
         migrate(database_url(settings))
@@ -46,6 +53,13 @@ def _keyring(settings: Settings, *, make: bool) -> tuple[Keyring, bool]:
             return Keyring.parse(settings.encryption_keys.get_secret_value()), False
         except KeyringError as error:
             raise StartError(f"MODELWIRE_ENCRYPTION_KEYS: {error}") from error
+    if not settings.embedded:
+        # A key file here would be another one on every server, and gone with the container.
+        raise StartError(
+            "MODELWIRE_ENCRYPTION_KEYS is not set: with PostgreSQL the keys that seal secrets must be given, the same "
+            "to every server. A new one is the output of `openssl rand -base64 32 | tr '+/' '-_'`; keep a copy, only "
+            "the keys open what is stored"
+        )
     if not make and not settings.key_file.exists():
         raise StartError(
             f"the database {settings.database_path} is there and its key file {settings.key_file} is not: put the key "

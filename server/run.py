@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from .app import Start, create_app
-from .database import StartError
+from .database import StartError, database_name
 from .graphql import HttpProtocol, WebSocketProtocol
 from .settings import Settings
 
@@ -111,7 +111,7 @@ def announce(start: Start) -> None:
         f"Modelwire:         {address}",
         f"GraphQL:           {address}/graphql",
         f"GraphiQL:          {address}/graphiql",
-        f"Database:          {settings.database_path}",
+        f"Database:          {database_name(settings)}",
     ]
     if settings.encryption_keys is not None:
         lines.append("Encryption keys:   MODELWIRE_ENCRYPTION_KEYS")

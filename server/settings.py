@@ -20,6 +20,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ..store import DatabaseOptions, StoreError, database_location
 from .graphql.limits import Limits
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,27 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "sqlite:///modelwire.db",
-        description="The database. A relative SQLite path lies in the data folder.",
+        # A PostgreSQL URL may hold a password.
+        repr=False,
+        description="The database: sqlite:///FILE, where a relative path lies in the data folder, or "
+        "postgresql://USER:PASSWORD@HOST:5432/DATABASE. On the command line others on this machine see a password.",
+    )
+    database_pool_size: int = Field(
+        8, ge=2, le=1000, description="How many connections to the database each worker process may have open."
+    )
+    database_connect_timeout_seconds: float = Field(
+        5.0,
+        ge=2,
+        le=60,
+        description="How long connecting to PostgreSQL may take.",
+        json_schema_extra={"unit": "s"},
+    )
+    database_statement_timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="PostgreSQL ends a statement that takes longer, waiting for other writers included.",
+        json_schema_extra={"unit": "s"},
     )
     data_dir: Path = Field(
         default_factory=_data_dir,
@@ -63,7 +84,8 @@ class Settings(BaseSettings):
     encryption_keys: SecretStr | None = Field(
         None,
         description="The keys that seal stored secrets: comma-separated, each 32 bytes in URL-safe base64, with an "
-        "optional `name:` in front. The first seals, all open. Without any, a key file is made next to the database.",
+        "optional `name:` in front. The first seals, all open. Without any, a key file is made next to the embedded "
+        "database; with PostgreSQL they must be set.",
     )
     admin_key: SecretStr | None = Field(
         None,
@@ -98,6 +120,17 @@ class Settings(BaseSettings):
         description="A subscription that has nothing to say for this long says where it stands.",
         json_schema_extra={"unit": "s"},
     )
+    history_retention_days: int = Field(
+        90,
+        ge=1,
+        le=36_500,
+        description="How long the versions of model configs are kept; a subscriber that was away for longer begins "
+        "anew. The current version is always kept, and so are the last few of each config.",
+        json_schema_extra={"unit": "days"},
+    )
+    history_min_versions: int = Field(
+        20, ge=1, description="How many of the last versions of each model config are kept, however old they are."
+    )
     max_message_bytes: int = Field(
         LIMITS.message_bytes,
         ge=1024,
@@ -119,17 +152,6 @@ class Settings(BaseSettings):
         LIMITS.operations_per_connection,
         ge=1,
         description="How many operations one websocket may run at the same time.",
-    )
-    history_retention_days: int = Field(
-        90,
-        ge=1,
-        le=36_500,
-        description="How long the versions of model configs are kept; a subscriber that was away for longer begins "
-        "anew. The current version is always kept, and so are the last few of each config.",
-        json_schema_extra={"unit": "days"},
-    )
-    history_min_versions: int = Field(
-        20, ge=1, description="How many of the last versions of each model config are kept, however old they are."
     )
     max_connections_per_principal: int = Field(
         LIMITS.connections_per_principal, ge=1, description="How many websockets and streams one API key may have open."
@@ -163,10 +185,17 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, url: str) -> str:
         if url.startswith(("postgresql:", "postgresql+", "postgres:")):
-            raise ValueError("PostgreSQL is not supported by this version yet; write sqlite:///FILE")
+            try:
+                database_location(url)
+            except StoreError as error:
+                raise ValueError(str(error)) from None
+            return url
         path = url.removeprefix("sqlite:///")
         if path == url or path in {"", ":memory:"} or "?" in path:
-            raise ValueError("write it as sqlite:///FILE, or sqlite:////FOLDER/FILE for an absolute path")
+            raise ValueError(
+                "write it as sqlite:///FILE, sqlite:////FOLDER/FILE for an absolute path, or "
+                "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+            )
         return url
 
     @field_validator("data_dir", "seed_file")
@@ -204,6 +233,11 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
     @property
+    def embedded(self) -> bool:
+        """Whether the database is a file of this machine, and not PostgreSQL."""
+        return self.database_url.startswith("sqlite:")
+
+    @property
     def database_path(self) -> Path:
         """The file of the embedded database."""
         return self.data_dir / self.database_url.removeprefix("sqlite:///")
@@ -212,6 +246,15 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """Where the keys lie that open the secrets, when `encryption_keys` is not set."""
         return self.database_path.with_name(self.database_path.name + ".key")
+
+    @property
+    def database_options(self) -> DatabaseOptions:
+        """How the store uses its database."""
+        return DatabaseOptions(
+            pool_size=self.database_pool_size,
+            connect_timeout_seconds=self.database_connect_timeout_seconds,
+            statement_timeout_seconds=self.database_statement_timeout_seconds,
+        )
 
     @property
     def limits(self) -> Limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .api_keys import ApiKeys
+from .database import database_location
 from .errors import (
     AliasInUse,
     KeyringError,
@@ -13,6 +14,7 @@ from .errors import (
     UnknownKey,
 )
 from .feed import Feed
+from .listing import Listing, OrderBy, Place
 from .migrate import migrate
 from .options import DatabaseOptions
 from .records import (
@@ -31,8 +33,8 @@ from .records import (
     Selector,
     Snapshot,
 )
-from .rotation import KeyUse, Resealed, SealedRows
 from .retention import Retention
+from .rotation import KeyUse, Resealed, SealedRows
 from .secrets import Keyring, new_key
 from .store import Store, open_store
 from .transaction import Transaction
@@ -53,13 +55,16 @@ __all__ = [
     "KeyUse",
     "Keyring",
     "KeyringError",
+    "Listing",
     "ModelConfig",
     "ModelConfigDraft",
     "Operation",
+    "OrderBy",
+    "Place",
     "Position",
     "RemovedConfig",
-    "Resealed",
     "Retention",
+    "Resealed",
     "SchemaMismatch",
     "SealedRows",
     "Secrets",
@@ -75,6 +80,7 @@ __all__ = [
     "WatchChange",
     "WatchEvent",
     "WatchSnapshot",
+    "database_location",
     "migrate",
     "new_key",
     "open_store",

@@ -68,7 +68,7 @@ class Database:
     def __init__(self, url: str, options: DatabaseOptions | None = None) -> None:
         options = options or DatabaseOptions()
         parsed = _parse_url(url)
-        dialect = dialect_of(parsed)
+        dialect = _dialect_of(parsed)
         self._errors = Errors(dialect, dialect.location(parsed))
         engine = create_async_engine(
             dialect.connect_url(parsed, asynchronous=True, create=False),
@@ -143,7 +143,7 @@ def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection
     there, is serialised with all other writers and may take as long as it takes.
     """
     parsed = _parse_url(url)
-    dialect = dialect_of(parsed)
+    dialect = _dialect_of(parsed)
     options = DatabaseOptions(statement_timeout_seconds=0.0) if write else DatabaseOptions()
     with Errors(dialect, dialect.location(parsed)).translated():
         engine = create_engine(
@@ -160,8 +160,15 @@ def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection
             yield connection
 
 
-def dialect_of(url: URL) -> Dialect:
-    """The module that knows this kind of database. Raises StoreError when there is none."""
+def database_location(url: str) -> str:
+    """How to name the database of a URL without user and password. Raises StoreError when it cannot be used."""
+    parsed = _parse_url(url)
+    dialect = _dialect_of(parsed)
+    dialect.connect_url(parsed, asynchronous=True, create=False)
+    return dialect.location(parsed)
+
+
+def _dialect_of(url: URL) -> Dialect:
     match url.get_backend_name():
         case "sqlite":
             return sqlite

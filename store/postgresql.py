@@ -37,7 +37,7 @@ def connect_url(url: URL, *, asynchronous: bool, create: bool) -> URL:  # noqa: 
 def location(url: URL) -> str:
     """How messages name the database: without user and password, and without what else may be in the URL's query."""
     host = url.host or "the local socket"
-    return f"the database {url.database} on {host}{f':{url.port}' if url.port else ''}"
+    return f"the PostgreSQL database {url.database} on {host}{f':{url.port}' if url.port else ''}"
 
 
 def engine_arguments(url: URL, options: DatabaseOptions) -> dict[str, Any]:

@@ -75,3 +75,32 @@ def test_a_file_that_is_no_database_is_refused(settings: Settings) -> None:
     settings.database_path.write_bytes(b"these are notes and no database" * 200)
     with pytest.raises(StartError, match=r"modelwire\.db"):
         prepare_database(settings)
+
+
+def test_postgresql_without_keys_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    # Nothing listens there: a start that tried to connect first would say so.
+    settings = Settings(
+        data_dir=tmp_path / "data", database_url="postgresql://modelwire:canary@127.0.0.1:1/x", encryption_keys=None
+    )
+    with pytest.raises(StartError, match="MODELWIRE_ENCRYPTION_KEYS is not set: with PostgreSQL") as caught:
+        prepare_database(settings)
+    assert "canary" not in str(caught.value)
+    assert not settings.data_dir.exists()
+
+
+def test_a_postgresql_that_is_away_is_named_without_the_password(tmp_path: Path) -> None:
+    keys = base64.urlsafe_b64encode(bytes(32)).decode()
+    url = "postgresql://modelwire:canary@127.0.0.1:1/x"
+    settings = Settings(data_dir=tmp_path / "data", database_url=url, encryption_keys=keys)
+    with pytest.raises(StartError, match=r"database x on 127\.0\.0\.1:1 cannot be reached") as caught:
+        prepare_database(settings)
+    assert "canary" not in str(caught.value)
+
+
+def test_postgresql_is_migrated_and_needs_no_folder(tmp_path: Path, postgres_url: str) -> None:
+    keys = base64.urlsafe_b64encode(bytes(32)).decode()
+    settings = Settings(data_dir=tmp_path / "data", database_url=postgres_url, encryption_keys=keys)
+    keyring, made = prepare_database(settings)
+    assert not made
+    assert len(keyring.names) == 1
+    assert not settings.data_dir.exists()

@@ -112,9 +112,26 @@ def test_the_source_of_a_wrong_value_is_said(monkeypatch: pytest.MonkeyPatch) ->
     assert "MODELWIRE_PORT: Input should be a valid integer" in str(caught.value)
 
 
-def test_postgresql_is_refused_without_repeating_the_password() -> None:
-    with pytest.raises(SettingsError, match="PostgreSQL is not supported by this version yet") as caught:
-        load_settings({"database_url": f"postgresql://modelwire:{CANARY}@db/modelwire"})
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_postgresql_urls_are_taken_as_people_write_them(scheme: str) -> None:
+    url = f"{scheme}://modelwire:{CANARY}@db:6432/modelwire?sslmode=require"
+    settings = load_settings({"database_url": url})
+    assert settings.database_url == url
+    assert not settings.embedded
+    assert CANARY not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (f"postgresql://modelwire:{CANARY}@db:port/modelwire", "malformed"),
+        (f"postgresql://modelwire:{CANARY}@db", "names no database"),
+        (f"postgresql+asyncpg://modelwire:{CANARY}@db/modelwire", "write postgresql://"),
+    ],
+)
+def test_postgresql_urls_that_cannot_be_used_are_refused_without_the_password(url: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        load_settings({"database_url": url})
     assert CANARY not in str(caught.value)
 
 
