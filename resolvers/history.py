@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,14 +9,14 @@ from datetime import datetime
 from ..store import Auth, Change, ModelConfig, ModelConfigDraft, Position, Secrets, UnknownKey
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES
+from .cursors import decode_cursor, encode_cursor
 from .differences import FieldChange, field_changes
-from .errors import BadUserInput, InvalidInput, NotFound, translates_store_errors
+from .errors import InvalidInput, NotFound, translates_store_errors
 from .inputs import AuthInput, ModelConfigInput
 from .merge import Merged, draft_of, merge, same_content
 from .model_configs import Updated, check_rename, find_for_write, page_size
 from .validation import validate_input
 
-_CURSOR = re.compile(r"version:([1-9][0-9]{0,9})")
 _TO_VERSION = ("input", "toVersion")
 
 
@@ -38,9 +36,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Versions, newest first, and whether older ones follow."""
+    """Versions, newest first, the cursor behind each of them, and whether older ones follow."""
 
     versions: tuple[Version, ...]
+    cursors: tuple[str, ...]
     has_next: bool
 
 
@@ -55,17 +54,17 @@ async def history(
     """
     context.principal.require(Scope.MODEL_CONFIG_READ)
     size = page_size(first)
-    before = config.version + 1 if after is None else min(config.version + 1, _version_of_cursor(after))
+    name = f"history of {config.id}"
+    before = config.version + 1
+    if after is not None:
+        (version,) = decode_cursor(name, after, (int,))
+        before = min(before, int(version))
     # One more tells whether there is a next page, and what the oldest of this one is compared with.
     states = _visible(context, await context.store.history(config.id, first=size + 1, before=before))
     by_version = {state.version: state for state in states}
     versions = [_version(context, state, by_version.get(state.version - 1)) for state in states[:size]]
-    return History(versions=tuple(versions), has_next=len(states) > size)
-
-
-def cursor_of(version: Version) -> str:
-    """The cursor that stands for the place behind this version. Opaque to clients."""
-    return base64.urlsafe_b64encode(f"version:{version.version}".encode()).decode()
+    cursors = tuple(encode_cursor(name, (version.version,)) for version in versions)
+    return History(versions=tuple(versions), cursors=cursors, has_next=len(states) > size)
 
 
 @translates_store_errors
@@ -175,13 +174,3 @@ def _draft(context: Context, state: ModelConfig) -> ModelConfigDraft:
             auth=dict.fromkeys(state.auth.hints, unknown), params=dict.fromkeys(state.sealed_params, unknown)
         )
     return draft_of(state, secrets)
-
-
-def _version_of_cursor(cursor: str) -> int:
-    try:
-        match = _CURSOR.fullmatch(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode())
-    except ValueError:
-        match = None
-    if match is None:
-        raise BadUserInput("after must be a cursor that an earlier page gave")
-    return int(match[1])

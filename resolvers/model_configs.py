@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 
-from ..store import ModelConfig, ModelConfigDraft, Position, Selector, Transaction
+from ..store import Listing, ModelConfig, ModelConfigDraft, OrderBy, Position, Transaction
 from .access import Context, Principal, Scope
+from .cursors import decode_cursor, encode_cursor
 from .errors import (
     AliasTaken,
     BadUserInput,
@@ -23,8 +22,12 @@ from .validation import can_be_stored, validate_alias, validate_input
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
-# A filter reads on through the configs in steps of this many rows.
-_FILTER_STEP = 500
+
+_PLACES: dict[OrderBy, tuple[type[int | str], ...]] = {
+    OrderBy.ALIAS: (str,),
+    OrderBy.UPDATED_AT: (int, str),
+    OrderBy.PROVIDER: (str, str),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,21 +37,23 @@ class Filter:
     search: str | None = None
     provider: str | None = None
     configured: bool | None = None
+    is_default: bool | None = None
 
-    def matches(self, config: ModelConfig) -> bool:
-        if self.provider is not None and config.provider != self.provider:
-            return False
-        if self.configured is not None and config.configured is not self.configured:
-            return False
-        texts = (config.alias, config.description or "", config.model or "")
-        return self.search is None or any(self.search.casefold() in text.casefold() for text in texts)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How a list is sorted."""
+
+    by: OrderBy = OrderBy.ALIAS
+    descending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Configs in the order of their aliases, and whether more follow."""
+    """Configs, the cursor behind each of them, and whether more follow."""
 
     configs: tuple[ModelConfig, ...]
+    cursors: tuple[str, ...]
     has_next: bool
 
 
@@ -86,22 +91,38 @@ async def find(context: Context, *, id: str | None = None, alias: str | None = N
 
 @translates_store_errors
 async def page(
-    context: Context, *, first: int | None = None, after: str | None = None, narrowed: Filter | None = None
+    context: Context,
+    *,
+    first: int | None = None,
+    after: str | None = None,
+    narrowed: Filter = Filter(),
+    order: Order = Order(),
 ) -> Page:
-    """Up to `first` (1 to 100, 50 when None) configs that the caller may see, behind the cursor `after`."""
+    """Up to `first` (1 to 100, 50 when None) configs that the caller may see, behind the cursor `after`.
+
+    Raises Forbidden, BadUserInput for a `first` out of range and for an `after` of another list or order.
+    """
     context.principal.require(Scope.MODEL_CONFIG_READ)
     size = page_size(first)
-    position = None if after is None else _alias_of_cursor(after)
-    selector = Selector(visible=context.principal.aliases)
-    found: list[ModelConfig] = []
-    step = size + 1 if narrowed is None else _FILTER_STEP
-    while len(found) <= size:
-        rows = await context.store.page(selector, first=step, after=position)
-        found.extend(row for row in rows if narrowed is None or narrowed.matches(row))
-        if len(rows) < step:
-            break
-        position = rows[-1].alias
-    return Page(configs=tuple(found[:size]), has_next=len(found) > size)
+    name = f"modelConfigs {order.by} {'descending' if order.descending else 'ascending'}"
+    place = None if after is None else decode_cursor(name, after, _PLACES[order.by])
+    if not can_be_stored(narrowed.provider or ""):
+        return Page(configs=(), cursors=(), has_next=False)
+    listing = Listing(
+        visible=context.principal.aliases,
+        search=narrowed.search,
+        provider=narrowed.provider,
+        configured=narrowed.configured,
+        is_default=narrowed.is_default,
+        order_by=order.by,
+        descending=order.descending,
+    )
+    found = await context.store.page(listing, first=size + 1, after=place)
+    return Page(
+        configs=tuple(found[:size]),
+        cursors=tuple(encode_cursor(name, listing.place_of(config)) for config in found[:size]),
+        has_next=len(found) > size,
+    )
 
 
 def page_size(first: int | None) -> int:
@@ -110,11 +131,6 @@ def page_size(first: int | None) -> int:
     if not 1 <= size <= MAX_PAGE:
         raise BadUserInput(f"first must be 1 to {MAX_PAGE}")
     return size
-
-
-def cursor_of(config: ModelConfig) -> str:
-    """The cursor that stands for the place behind this config. Opaque to clients."""
-    return base64.urlsafe_b64encode(config.alias.encode()).decode()
 
 
 @translates_store_errors
@@ -223,10 +239,3 @@ async def _require_free(transaction: Transaction, alias: str, path: tuple[str, .
 
 def _changes(base: ModelConfigDraft, merged: Merged) -> bool:
     return merged.gives_credentials or not same_content(base, merged.draft)
-
-
-def _alias_of_cursor(cursor: str) -> str:
-    try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
-        raise BadUserInput("after must be a cursor that an earlier page gave") from None

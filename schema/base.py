@@ -20,7 +20,8 @@ Revision = NewType("Revision", str)
 
 First = Annotated[Maybe[int | None], strawberry.argument(description="How many, 1 to 100; 50 when absent or null.")]
 After = Annotated[
-    Maybe[str | None], strawberry.argument(description="The cursor behind which to begin, of an earlier page.")
+    Maybe[str | None],
+    strawberry.argument(description="The cursor behind which to begin, of an earlier page of this list in this order."),
 ]
 """The arguments of a connection."""
 

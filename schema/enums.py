@@ -8,12 +8,19 @@ import strawberry
 from ..resolvers.export import ExportFormat
 from ..resolvers.importing import ImportFormat
 from ..resolvers.model_config_import import ImportAction
+from ..store import OrderBy
 
-__all__ = ["ExportFormat", "ImportAction", "ImportFormat"]
+__all__ = ["ExportFormat", "ImportAction", "ImportFormat", "OrderBy", "OrderDirection"]
 
 
-def _describe(enum: type[Enum], description: str, values: dict[Enum, str]) -> None:
-    definition: Any = strawberry.enum(enum, description=description)
+@strawberry.enum(description="Which end of a list comes first.")
+class OrderDirection(Enum):
+    ASC = strawberry.enum_value("ascending", description="The lowest first: A before Z, the oldest first.")
+    DESC = strawberry.enum_value("descending", description="The highest first: Z before A, the newest first.")
+
+
+def _describe(enum: type[Enum], description: str, values: dict[Enum, str], name: str | None = None) -> None:
+    definition: Any = strawberry.enum(enum, description=description, name=name)
     for value in definition.__strawberry_definition__.values:
         # A KeyError here says that a new member has no description yet.
         value.description = values[enum[value.name]]
@@ -50,4 +57,16 @@ _describe(
         ExportFormat.LITELLM: "The `config.yaml` of LiteLLM's proxy: what that can say. Sealed secrets and "
         "placeholders are left out and named in a comment.",
     },
+)
+_describe(
+    OrderBy,
+    "What a list of model configs is sorted by; among equals the alias decides.",
+    {
+        OrderBy.ALIAS: "The alias, by code points. A page costs the same however many configs there are.",
+        OrderBy.UPDATED_AT: "The last change, in the order in which changes were written (`revision`). The newest "
+        "first costs little; the oldest first costs a look at the change log from its begin.",
+        OrderBy.PROVIDER: "The provider, configs without one first when ascending. A page costs a look at every "
+        "config in the database.",
+    },
+    name="ModelConfigOrderField",
 )

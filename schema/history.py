@@ -66,8 +66,8 @@ class ModelConfigVersionConnection:
     def of(cls, page: history.History, *, after: str | None) -> Self:
         """Convert the page that was asked for with this `after`."""
         edges = [
-            ModelConfigVersionEdge(cursor=history.cursor_of(version), node=ModelConfigVersion.of(version))
-            for version in page.versions
+            ModelConfigVersionEdge(cursor=cursor, node=ModelConfigVersion.of(version))
+            for cursor, version in zip(page.cursors, page.versions, strict=True)
         ]
         page_info = PageInfo.of([edge.cursor for edge in edges], has_next=page.has_next, after=after)
         return cls(edges=edges, page_info=page_info)

@@ -11,10 +11,10 @@ from strawberry.scalars import JSON
 from ..resolvers.api_keys import ApiKeyInput
 from ..resolvers.inputs import UNSET, AuthInput, ModelConfigInput, Unset
 from ..resolvers.model_config_import import ImportRequest
-from ..resolvers.model_configs import Filter
+from ..resolvers.model_configs import Filter, Order
 from ..store import AuthType
 from .base import Revision
-from .enums import ImportFormat
+from .enums import ImportFormat, OrderBy, OrderDirection
 
 _T = TypeVar("_T")
 
@@ -36,18 +36,37 @@ class ModelConfigRef:
     alias: Maybe[str] = strawberry.field(description="The alias, whichever config has it, now or later.")
 
 
-@strawberry.input(description="Narrows a list of model configs; fields that are absent or null narrow nothing.")
+@strawberry.input(
+    description="Narrows a list of model configs: to those for which all that is given holds. Fields that are absent "
+    "or null narrow nothing. A page of a narrowed list may cost a look at every config there is."
+)
 class ModelConfigFilter:
     search: Maybe[str | None] = strawberry.field(
         description="Part of the alias, the description or the model, in upper or lower case."
     )
     provider: Maybe[str | None] = strawberry.field(description="The provider, exactly.")
     configured: Maybe[bool | None] = strawberry.field(description="Whether provider and model are set.")
+    is_default: Maybe[bool | None] = strawberry.field(description="Whether it is one of the default aliases.")
 
     def to_filter(self) -> Filter:
         return Filter(
-            search=value_of(self.search), provider=value_of(self.provider), configured=value_of(self.configured)
+            search=value_of(self.search),
+            provider=value_of(self.provider),
+            configured=value_of(self.configured),
+            is_default=value_of(self.is_default),
         )
+
+
+@strawberry.input(
+    description="The order of a list of model configs. A cursor belongs to its order. A config that changes its place "
+    "while pages are read may come twice or not at all; all others come once."
+)
+class ModelConfigOrder:
+    field: OrderBy = strawberry.field(description="What it is sorted by.")
+    direction: OrderDirection = strawberry.field(default=OrderDirection.ASC, description="Which end comes first.")
+
+    def to_order(self) -> Order:
+        return Order(by=self.field, descending=self.direction is OrderDirection.DESC)
 
 
 @strawberry.input(description="Sign in with an API key.")

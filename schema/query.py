@@ -8,7 +8,7 @@ from strawberry import Maybe
 from ..resolvers import export, model_configs
 from .base import After, First, Info, described
 from .enums import ExportFormat
-from .inputs import ModelConfigFilter, ModelConfigRef, value_of
+from .inputs import ModelConfigFilter, ModelConfigOrder, ModelConfigRef, value_of
 from .types import ModelConfig, ModelConfigConnection, ModelConfigExport, Node, Viewer
 
 
@@ -34,7 +34,10 @@ class Query:
         found = await model_configs.find(info.context, id=value_of(by.id), alias=value_of(by.alias))
         return None if found is None else ModelConfig.of(found)
 
-    @described("The model configs that the viewer may see, in the order of their aliases. Needs `model_config:read`.")
+    @described(
+        "The model configs that the viewer may see, in the order of their aliases or another. Needs "
+        "`model_config:read`."
+    )
     async def model_configs(
         self,
         info: Info,
@@ -43,10 +46,19 @@ class Query:
         filter: Annotated[  # noqa: A002 - the API's name
             Maybe[ModelConfigFilter | None], strawberry.argument(description="Which ones; all when absent or null.")
         ] = None,
+        order_by: Annotated[
+            Maybe[ModelConfigOrder | None],
+            strawberry.argument(description="In which order; by alias, ascending, when absent or null."),
+        ] = None,
     ) -> ModelConfigConnection:
-        behind, given = value_of(after), value_of(filter)
-        narrowed = None if given is None else given.to_filter()
-        page = await model_configs.page(info.context, first=value_of(first), after=behind, narrowed=narrowed)
+        behind, narrowed, order = value_of(after), value_of(filter), value_of(order_by)
+        page = await model_configs.page(
+            info.context,
+            first=value_of(first),
+            after=behind,
+            narrowed=model_configs.Filter() if narrowed is None else narrowed.to_filter(),
+            order=model_configs.Order() if order is None else order.to_order(),
+        )
         return ModelConfigConnection.of(page, after=behind)
 
     @described("All model configs that the viewer may see, as a file. Needs `model_config:read`.")

@@ -110,7 +110,7 @@ class ModelConfigEdge:
     node: ModelConfig = strawberry.field(description="The config.")
 
 
-@strawberry.type(description="A page of model configs, in the order of their aliases.")
+@strawberry.type(description="A page of model configs.")
 class ModelConfigConnection:
     edges: list[ModelConfigEdge] = strawberry.field(description="The configs with their cursors.")
     page_info: PageInfo = strawberry.field(description="Where this page lies in the list.")
@@ -119,8 +119,8 @@ class ModelConfigConnection:
     def of(cls, page: model_configs.Page, *, after: str | None) -> Self:
         """Convert the page that was asked for with this `after`."""
         edges = [
-            ModelConfigEdge(cursor=model_configs.cursor_of(config), node=ModelConfig.of(config))
-            for config in page.configs
+            ModelConfigEdge(cursor=cursor, node=ModelConfig.of(config))
+            for cursor, config in zip(page.cursors, page.configs, strict=True)
         ]
         page_info = PageInfo.of([edge.cursor for edge in edges], has_next=page.has_next, after=after)
         return cls(edges=edges, page_info=page_info)

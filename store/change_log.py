@@ -113,21 +113,17 @@ async def find_config(connection: Connection, *, id: str | None, alias: str | No
     return config_of(rows[0]) if rows else None
 
 
-async def find_configs(
-    connection: Connection, selector: Selector, *, first: int | None = None, after: str | None = None
-) -> list[ModelConfig]:
-    """Current configs in the order of their aliases: at most `first`, those with an alias greater than `after`."""
-    statement = _current.where(*_exact_conditions(selector)).order_by(heads.c.alias)
-    exact = selector.visible.patterns is None or selector.visible.exact is not None
-    chunk_rows = min(first, _CHUNK_ROWS) if exact and first is not None else _CHUNK_ROWS
+async def find_configs(connection: Connection, selector: Selector) -> list[ModelConfig]:
+    """Current configs in the order of their aliases."""
+    statement = _current.where(*_exact_conditions(selector)).order_by(heads.c.alias).limit(_CHUNK_ROWS)
     found: list[ModelConfig] = []
+    remaining = statement
     while True:
-        remaining = statement if after is None else statement.where(heads.c.alias > after)
-        rows = await _rows(connection, remaining.limit(chunk_rows))
+        rows = await _rows(connection, remaining)
         found += [config_of(row) for row in rows if selector.visible.allows(row.alias)]
-        if len(rows) < chunk_rows or (first is not None and len(found) >= first):
-            return found[:first]
-        after = rows[-1].alias
+        if len(rows) < _CHUNK_ROWS:
+            return found
+        remaining = statement.where(heads.c.alias > rows[-1].alias)
 
 
 def _exact_conditions(selector: Selector) -> list[ColumnElement[bool]]:

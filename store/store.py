@@ -12,6 +12,7 @@ from sqlalchemy import select
 from .api_keys import ApiKeys
 from .change_log import find_changes, find_config, find_configs, find_versions
 from .database import Connection, Database
+from .listing import Listing, Place, find_page
 from .migrate import read_store_id
 from .options import DatabaseOptions
 from .records import Change, ModelConfig, Secrets, Selector, Snapshot
@@ -80,10 +81,15 @@ class Store:
         async with self._database.read() as connection:
             return await find_config(connection, id=id, alias=alias)
 
-    async def page(self, selector: Selector, *, first: int, after: str | None = None) -> list[ModelConfig]:
-        """Configs by alias, in the order of code points: `first` of them, or all there are, with an alias > `after`."""
+    async def page(self, listing: Listing, *, first: int, after: Place | None = None) -> list[ModelConfig]:
+        """The first `first` configs of a list, or all there are, behind a place in it (None: from its begin).
+
+        By alias, in the order of code points, a page costs the same however many configs there are. In the order of
+        changes it costs the rows of the change log between its ends. In that of providers, and with `search` or another
+        filter, it costs a look at every config there is, in the database; for `search` and globs in Python.
+        """
         async with self._database.read() as connection:
-            return await find_configs(connection, selector, first=first, after=after)
+            return await find_page(connection, listing, first=first, after=after)
 
     async def snapshot(self, selector: Selector) -> Snapshot:
         """All that a selector names, by alias, and the revision at which it was so: both of one moment."""

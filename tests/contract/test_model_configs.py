@@ -206,19 +206,8 @@ async def test_what_is_no_json_is_refused_and_changes_nothing(store: Store, para
     assert await store.revision() == 1
 
 
-async def test_pages_are_in_the_order_of_code_points(store: Store) -> None:
-    aliases = ["Z", "a", "A", "b/1", "b.1", "é", "z", "\U0001f600", "\uffee"]
-    for alias in aliases:
-        await create(store, ModelConfigDraft(alias=alias))
-    everything = sorted([*aliases, *DEFAULT_ALIASES])
-    seen: list[str] = []
-    while page := await store.page(Selector(), first=3, after=seen[-1] if seen else None):
-        seen += [config.alias for config in page]
-    assert seen == everything
-
-
 @pytest.mark.parametrize("chunk_rows", [1, 2, 500])
-async def test_a_page_is_full_whenever_there_are_enough(
+async def test_a_snapshot_holds_what_its_selector_names(
     store: Store, monkeypatch: pytest.MonkeyPatch, chunk_rows: int
 ) -> None:
     monkeypatch.setattr("modelwire.store.change_log._CHUNK_ROWS", chunk_rows)
@@ -226,27 +215,23 @@ async def test_a_page_is_full_whenever_there_are_enough(
         alias: await create(store, ModelConfigDraft(alias=alias)) for alias in ("a/1", "b/1", "b/2", "c/1", "c/2", "d")
     }
 
-    async def page(selector: Selector, *, first: int = 100, after: str | None = None) -> list[str]:
-        return [config.alias for config in await store.page(selector, first=first, after=after)]
+    async def named_by(selector: Selector) -> list[str]:
+        return [config.alias for config in (await store.snapshot(selector)).configs]
 
     def visible(*patterns: str) -> AliasPatterns:
         return AliasPatterns(patterns)
 
-    assert await page(Selector(visible=visible("*/2")), first=2) == ["b/2", "c/2"]
-    assert await page(Selector(visible=visible("*/2")), first=1) == ["b/2"]
-    assert await page(Selector(visible=visible("*/2")), first=1, after="b/2") == ["c/2"]
-    assert await page(Selector(visible=visible("*/2", "d"))) == ["b/2", "c/2", "d"]
-    assert await page(Selector(visible=visible("d", "a/1", "none"))) == ["a/1", "d"]
-    assert await page(Selector(visible=visible())) == []
+    assert await named_by(Selector(visible=visible("*/2"))) == ["b/2", "c/2"]
+    assert await named_by(Selector(visible=visible("*/2", "d"))) == ["b/2", "c/2", "d"]
+    assert await named_by(Selector(visible=visible("d", "a/1", "none"))) == ["a/1", "d"]
+    assert await named_by(Selector(visible=visible())) == []
     named = Selector(ids=frozenset({by_alias["c/1"].id, "none"}), aliases=frozenset({"a/1", "d", "none"}))
-    assert await page(named) == ["a/1", "c/1", "d"]
-    assert await page(named, first=2) == ["a/1", "c/1"]
-    assert await page(named, first=2, after="a/1") == ["c/1", "d"]
-    assert await page(Selector(ids=named.ids, aliases=named.aliases, visible=visible("c/*"))) == ["c/1"]
-    assert await page(Selector(ids=named.ids, visible=visible("a/1"))) == []
-    assert await page(Selector(ids=frozenset())) == []
-    assert await page(Selector(aliases=frozenset())) == []
-    # The snapshot and `Selector.matches` mean the same by a selector.
+    assert await named_by(named) == ["a/1", "c/1", "d"]
+    assert await named_by(Selector(ids=named.ids, aliases=named.aliases, visible=visible("c/*"))) == ["c/1"]
+    assert await named_by(Selector(ids=named.ids, visible=visible("a/1"))) == []
+    assert await named_by(Selector(ids=frozenset())) == []
+    assert await named_by(Selector(aliases=frozenset())) == []
+    # `Selector.matches` and the database mean the same by a selector.
     for selector in (named, Selector(visible=visible("*/2")), Selector(ids=frozenset()), Selector()):
         snapshot = await store.snapshot(selector)
         everything = (await store.snapshot(Selector())).configs

@@ -79,8 +79,8 @@ mutation ($input: CreateApiKeyInput!) {{
 _FIND = f"query ($by: ModelConfigRef!) {{ modelConfig(by: $by) {{ ...Config }} }} {CONFIG}"
 _RESOLVE = "query ($by: ModelConfigRef!) { modelConfig(by: $by) { alias litellmParams } }"
 _LIST = f"""
-query ($first: Int, $after: String, $filter: ModelConfigFilter) {{
-  modelConfigs(first: $first, after: $after, filter: $filter) {{
+query ($first: Int, $after: String, $filter: ModelConfigFilter, $orderBy: ModelConfigOrder) {{
+  modelConfigs(first: $first, after: $after, filter: $filter, orderBy: $orderBy) {{
     edges {{ cursor node {{ ...Config }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }}
   }}
 }} {CONFIG}"""

@@ -137,6 +137,15 @@ class TestHistory:
         with client.refused("BAD_USER_INPUT"):
             await client.run(HISTORY, by={"alias": "general"}, **arguments)
 
+    async def test_a_cursor_of_another_list_is_refused(self, client: Any) -> None:
+        for alias in ("a", "b"):
+            await updated(client, await client.create(alias), description="x")
+        page = (await client.run(HISTORY, by={"alias": "a"}, first=1))["modelConfig"]["history"]
+        configs = (await client.run("list", first=1))["modelConfigs"]
+        for foreign in (page["pageInfo"]["endCursor"], configs["pageInfo"]["endCursor"]):
+            with client.refused("BAD_USER_INPUT", match="of this list"):
+                await client.run(HISTORY, by={"alias": "b"}, after=foreign)
+
     async def test_writers_without_the_right_to_read_see_none(self, client: Any, client_with: Any) -> None:
         config = await client.create("a")
         writer = client_with(Scope.MODEL_CONFIG_WRITE)

@@ -55,10 +55,63 @@ class TestReading:
         assert empty["edges"] == []
         assert empty["pageInfo"]["endCursor"] is None
 
-    @pytest.mark.parametrize("arguments", [{"first": 0}, {"first": 101}, {"after": "?"}, {"after": "////"}])
+    @pytest.mark.parametrize(
+        "arguments", [{"first": 0}, {"first": -1}, {"first": 101}, {"first": 2**31 - 1}, {"after": "?"}, {"after": ""}]
+    )
     async def test_page_arguments_are_checked(self, client: Any, arguments: dict[str, Any]) -> None:
         with client.refused("BAD_USER_INPUT"):
             await client.run("list", **arguments)
+
+    async def test_orders(self, client: Any) -> None:
+        await client.create("b", provider="openai")
+        a = await client.create("a", provider="azure")
+        await client.create("c", provider="openai")
+        await client.update(a, description="later")
+        expected = {
+            ("ALIAS", "ASC"): ["a", "b", "c", "general", "planning"],
+            ("ALIAS", "DESC"): ["planning", "general", "c", "b", "a"],
+            ("UPDATED_AT", "ASC"): ["general", "planning", "b", "c", "a"],
+            ("UPDATED_AT", "DESC"): ["a", "c", "b", "planning", "general"],
+            ("PROVIDER", "ASC"): ["general", "planning", "a", "b", "c"],
+            ("PROVIDER", "DESC"): ["c", "b", "a", "planning", "general"],
+        }
+        for (field, direction), aliases in expected.items():
+            order = {"field": field, "direction": direction}
+            assert await client.aliases(orderBy=order) == aliases
+            page = (await client.run("list", first=2, orderBy=order))["modelConfigs"]
+            after = page["pageInfo"]["endCursor"]
+            assert await client.aliases(orderBy=order, after=after) == aliases[2:]
+        assert await client.aliases(orderBy={"field": "ALIAS"}) == expected["ALIAS", "ASC"]
+        assert await client.aliases(orderBy=None) == expected["ALIAS", "ASC"]
+
+    async def test_a_cursor_of_another_order_is_refused(self, client: Any) -> None:
+        orders = [{"field": f, "direction": d} for f in ("ALIAS", "UPDATED_AT", "PROVIDER") for d in ("ASC", "DESC")]
+        cursors = [
+            (await client.run("list", first=1, orderBy=order))["modelConfigs"]["pageInfo"]["endCursor"]
+            for order in orders
+        ]
+        for i, order in enumerate(orders):
+            for j, after in enumerate(cursors):
+                if i != j:
+                    with client.refused("BAD_USER_INPUT", match="of this list, in this order"):
+                        await client.run("list", after=after, orderBy=order)
+
+    async def test_a_page_holds_what_the_viewer_may_see(self, client_with: Any) -> None:
+        everyone = client_with()
+        for alias in ("team/a", "team/b", "team/c", "other"):
+            await everyone.create(alias)
+        client = client_with(Scope.MODEL_CONFIG_READ, aliases=("team/*",))
+        order = {"field": "UPDATED_AT", "direction": "DESC"}
+        page = (await client.run("list", first=2, orderBy=order))["modelConfigs"]
+        assert [edge["node"]["alias"] for edge in page["edges"]] == ["team/c", "team/b"]
+        assert page["pageInfo"]["hasNextPage"] is True
+        last = (await client.run("list", orderBy=order, after=page["pageInfo"]["endCursor"]))["modelConfigs"]
+        assert [edge["node"]["alias"] for edge in last["edges"]] == ["team/a"]
+        assert last["pageInfo"]["hasNextPage"] is False
+        assert last["pageInfo"]["hasPreviousPage"] is True
+        # A cursor is a place and no key: one of a config that the viewer may not see tells nothing of it.
+        hidden = (await everyone.run("list", first=3, orderBy=order))["modelConfigs"]["edges"][0]["cursor"]
+        assert await client.aliases(orderBy=order, after=hidden) == ["team/c", "team/b", "team/a"]
 
     async def test_a_filter_narrows_also_over_pages(self, client: Any) -> None:
         await client.create("one", provider="openai", model="GPT-5-Mini")
@@ -68,6 +121,10 @@ class TestReading:
         assert await client.aliases(filter={"provider": "openai"}) == ["one", "three"]
         assert await client.aliases(filter={"configured": True}) == ["one"]
         assert await client.aliases(filter={"configured": False, "provider": "ollama", "search": None}) == ["two"]
+        assert await client.aliases(filter={"isDefault": True}) == ["general", "planning"]
+        assert await client.aliases(filter={"isDefault": False, "provider": "openai"}) == ["one", "three"]
+        assert await client.aliases(filter={"provider": "\0"}) == []
+        assert await client.aliases(filter={"provider": "\ud800"}) == []
         page = (await client.run("list", first=1, filter={"provider": "openai"}))["modelConfigs"]
         assert page["pageInfo"]["hasNextPage"] is True
         assert await client.aliases(after=page["pageInfo"]["endCursor"], filter={"provider": "openai"}) == ["three"]
