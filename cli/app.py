@@ -182,6 +182,51 @@ def schema(
     raise typer.Exit(print_schema() if check is None else check_schema(check))
 
 
+keys_app = typer.Typer(
+    help="The keys that seal stored secrets. These commands work on the database, beside a server that runs.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(keys_app, name="keys")
+
+
+@keys_app.command("list")
+def keys_list(config: ConfigFile = None, output: OutputForm = Output.TABLE) -> None:
+    """Show the names of the keys, and how much each seals. Never the keys themselves."""
+    with server_extra("keys list"):
+        from .keys_command import list_keys
+    list_keys(config, output=output)
+
+
+@keys_app.command("generate")
+def keys_generate() -> None:
+    """Print a new random key, for MODELWIRE_ENCRYPTION_KEYS."""
+    with server_extra("keys generate"):
+        from .keys_command import generate_key
+    generate_key()
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Make a new key in the key file first; the old one leaves it afterwards.")
+    ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="All servers have the first key of MODELWIRE_ENCRYPTION_KEYS: do not ask."),
+    ] = False,
+    config: ConfigFile = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Seal all stored secrets again under the first key, while servers run. Run it again if it was interrupted.
+
+    Ends with 1 when some are left, because they do not open or because a server still seals under another key.
+    """
+    with server_extra("keys rotate"):
+        from .keys_command import rotate_keys
+    raise typer.Exit(rotate_keys(config, new=new_key, yes=yes, output=output))
+
+
 @app.command()
 def migrate(config: ConfigFile = None) -> None:
     """Bring the database to this version, making it when there is none. `serve` does the same at its start."""

@@ -51,6 +51,11 @@ class SealedRows:
         self._database = database
         self._keyring = keyring
 
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """The names of the keys that are at hand, the one that seals first."""
+        return self._keyring.names
+
     async def key_uses(self) -> dict[str, KeyUse]:
         """What is sealed under each key, by key name. Keys that seal nothing are not in it."""
         async with self._database.read() as connection:
