@@ -45,13 +45,13 @@ def _serve(config: Path | None = None, **flags: str | None) -> None:
 def migrate_database(config: Path | None) -> str:
     """Migrate the database of the settings; the sentence that says so. Raises CommandError."""
     settings = _load({}, config)
-    from ..server.database import StartError, prepare_database
+    from ..server.database import StartError, database_name, prepare_database
 
     try:
         prepare_database(settings)
     except StartError as error:
         raise CommandError(str(error)) from None
-    return f"{settings.database_path} is up to date."
+    return f"{database_name(settings)} is up to date."
 
 
 def _option(setting: Setting) -> inspect.Parameter:
