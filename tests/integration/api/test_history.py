@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelwire.resolvers.access import Scope
 from modelwire.resolvers.merge import draft_of
-from modelwire.store import ModelConfigDraft, Secrets
+from modelwire.store import Keyring, ModelConfigDraft, Retention, Secrets, open_store
 
 CANARY = "sk-canary-0123456789abcdef"
 OTHER_CANARY = "sk-canary-fedcba9876543210"
@@ -172,6 +174,48 @@ class TestHistory:
         await client.create("a", model="new")
         (only,) = await versions(client, "a")
         assert "old" not in json.dumps(only)
+
+    async def test_the_oldest_version_that_is_kept_shows_its_whole_content(self, client: Any) -> None:
+        config = await client.create("a", provider="openai", model="m", auth=api_key(CANARY))
+        for number in range(4):
+            config = await updated(client, config, description=f"{number}")
+        retention = Retention(since=datetime.now(UTC) + timedelta(days=1), min_versions=2)
+        assert [rows async for rows in client.store.compact(retention)] == [3]
+        fifth, fourth = await versions(client, "a")
+        assert (fifth["baseline"], fourth["baseline"], fourth["version"]) == (False, True, 4)
+        assert fifth["changes"] == [{"path": ["description"], "before": "2", "after": "3", "secret": False}]
+        shown = {tuple(change["path"]): (change["before"], change["after"]) for change in fourth["changes"]}
+        assert shown == {
+            ("alias",): (None, "a"),
+            ("provider",): (None, "openai"),
+            ("model",): (None, "m"),
+            ("description",): (None, "2"),
+            ("auth", "type"): (None, "apiKey"),
+            ("auth", "apiKey"): (None, None),
+        }
+        before = await client.everything()
+        gone = await rollback(client, config, 3)
+        assert (gone["__typename"], gone["path"]) == ("NotFound", ["input", "toVersion"])
+        assert await client.everything() == before
+        assert (await rolled_back(client, config, 4))["modelConfig"]["description"] == "2"
+
+    async def test_versions_outlive_the_key_that_their_secrets_are_sealed_under(
+        self, client: Any, client_with: Any, tmp_path: Path
+    ) -> None:
+        config = await client.create("a", provider="openai", auth=api_key(CANARY), params={"extra_headers": CANARY})
+        await updated(client, config, description="x")
+        store = await open_store(f"sqlite:///{tmp_path}/store.db", Keyring.parse("other:" + "B" * 43))
+        try:
+            second, first = await versions(client.having(store=store), "a")
+        finally:
+            await store.close()
+        # That they are equal is not known.
+        assert [change["path"] for change in second["changes"]] == [
+            ["description"],
+            ["auth", "apiKey"],
+            ["params", "extra_headers"],
+        ]
+        assert "canary" not in json.dumps([first, second])
 
 
 class TestRollback:
