@@ -1,10 +1,12 @@
 """What every part of the schema needs: the context, described resolvers, and scalars of our own."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, NewType, ParamSpec, Self, TypeVar, cast
 
 import strawberry
 from strawberry import Maybe
+from strawberry.schema.types.base_scalars import DateTimeDefinition
 
 from ..resolvers.access import Context
 from ..store import Position
@@ -40,6 +42,13 @@ REVISION = strawberry.scalar(
     ),
     serialize=str,
     parse_value=_parse,
+)
+
+
+DATE_TIME = replace(
+    DateTimeDefinition,
+    description="A moment with its time zone, as ISO 8601 has it: `2026-05-01T12:00:00+00:00`. What the API gives is "
+    "UTC.",
 )
 
 

@@ -1,6 +1,7 @@
 """The schema as a whole, and its export."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 import strawberry
@@ -9,7 +10,7 @@ from graphql import lexicographic_sort_schema, print_schema
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
-from .base import REVISION, Revision
+from .base import DATE_TIME, REVISION, Revision
 from .events import Bookmark, ModelConfigChange, ModelConfigSnapshot
 from .mutation import Mutation
 from .query import Query
@@ -29,7 +30,7 @@ def build_schema(
         types=[ModelConfigSnapshot, ModelConfigChange, Bookmark],
         extensions=extensions,
         execution_context_class=execution_context_class,
-        config=StrawberryConfig(scalar_map={Revision: REVISION}),
+        config=StrawberryConfig(scalar_map={Revision: REVISION, datetime: DATE_TIME}),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -52,33 +51,3 @@ def test_every_import_format_is_in_the_schema() -> None:
     formats = build_schema(export()).type_map["ImportFormat"]
     assert isinstance(formats, GraphQLEnumType)
     assert set(formats.values) == {format_.name for format_ in ImportFormat}
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "modelConfig( by: ModelConfigRef! ): ModelConfig",
-        "modelConfigChanged( by: [ModelConfigRef!] since: Revision ): ModelConfigEvent!",
-        "input ModelConfigRef @oneOf {",
-        "input ModelAuthInput @oneOf {",
-        "validateOnly: Boolean = false",
-        "format: ImportFormat = AUTO",
-        "dryRun: Boolean = false",
-        "force: Boolean = false",
-        "litellmParams: JSON ",
-        "sealedParams: [String!]!",
-        "oauth2ClientCredentials: OAuth2ClientCredentialsAuthInput",
-        "union CreateModelConfigResult = AliasTaken | CreateModelConfigPayload | InvalidInput",
-        "union DeleteModelConfigResult = DeleteModelConfigPayload | NotFound | ProtectedDefault | VersionConflict",
-        "type ModelConfigChange implements ModelConfigEvent {",
-        "type VersionConflict implements UserError {",
-    ],
-)
-def test_shapes_that_clients_rely_on(line: str) -> None:
-    """Lines of the design's SDL, without descriptions and with one blank between words."""
-    assert line in " ".join(_without_descriptions(export()).split()) + " "
-
-
-def _without_descriptions(sdl: str) -> str:
-    parts = sdl.split('"""')
-    return " ".join(parts[::2])
