@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .api_keys import ApiKeys
+from .backup import renew_identity
 from .database import database_location
 from .errors import (
     AliasInUse,
@@ -84,4 +85,5 @@ __all__ = [
     "migrate",
     "new_key",
     "open_store",
+    "renew_identity",
 ]

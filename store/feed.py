@@ -45,6 +45,7 @@ class Feed:
         self._wakeup = asyncio.Event()
         self._reading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._store_id = ""
         self._revision = 0
         self._error: Exception | None = None
 
@@ -61,6 +62,7 @@ class Feed:
     async def start(self) -> None:
         """Begin to follow the log from its end. Raises StoreError when it cannot be read."""
         self._revision = await self._store.revision()
+        self._store_id = self._store.id
         self._task = asyncio.create_task(self._run(), name="modelwire feed")
 
     async def stop(self) -> None:
@@ -96,19 +98,29 @@ class Feed:
 
     async def _snapshot(self, watch: Watch, *, reset: bool = False) -> WatchSnapshot:
         snapshot = await self._store.snapshot(watch.selector)
-        if snapshot.revision > self._revision:
+        if snapshot.store_id != self._store_id or snapshot.revision > self._revision:
             await self._read()
         watch.pending.rebase(snapshot.revision, {config.id: config.alias for config in snapshot.configs})
-        return WatchSnapshot(Position(self._store.id, snapshot.revision), snapshot.configs, reset)
+        watch.outdated = snapshot.store_id != self._store_id
+        return WatchSnapshot(Position(snapshot.store_id, snapshot.revision), snapshot.configs, reset)
+
+    async def _snapshot_after_reset(self, watch: Watch) -> WatchSnapshot:
+        while True:
+            try:
+                return await self._snapshot(watch, reset=True)
+            except StoreError:
+                # `_run` says so in the log; the subscriber waits.
+                await asyncio.sleep(self._poll_seconds)
 
     async def _resume(self, watch: Watch, since: Position) -> WatchEvent:
         registered_at = self._revision
-        if since.store_id != self._store.id or since.revision > registered_at:
+        if since.store_id != self._store_id or since.revision > registered_at:
             return await self._snapshot(watch, reset=True)
         if since.revision < registered_at:
             log = await self._store.changes(after=since.revision)
             # Asked after the read: a compaction in between would have taken rows out of it.
-            if since.revision < await self._store.compacted_revision():
+            compacted = since.revision < await self._store.compacted_revision()
+            if compacted or self._store.id != since.store_id:
                 return await self._snapshot(watch, reset=True)
             missed = PendingChanges(change for change in log if change.revision <= registered_at)
             missed.follow(watch.pending)
@@ -118,16 +130,18 @@ class Feed:
     async def _next(self, watch: Watch) -> WatchEvent:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._bookmark_seconds):
-                while True:
+                while not watch.outdated:
                     await watch.wakeup.wait()
-                    if change := watch.take(self._position):
+                    if not watch.outdated and (change := watch.take(self._position)):
                         return change
+        if watch.outdated:
+            return await self._snapshot_after_reset(watch)
         # A change that came at the same moment: a bookmark would say that the subscriber has it.
         return watch.take(self._position) or WatchBookmark(self._position)
 
     @property
     def _position(self) -> Position:
-        return Position(self._store.id, self._revision)
+        return Position(self._store_id, self._revision)
 
     async def _run(self) -> None:
         while True:
@@ -152,8 +166,19 @@ class Feed:
         """Hand all that is new in the log to the watches that it concerns."""
         async with self._reading:
             changes = await self._store.changes(after=self._revision)
+            if self._store.id != self._store_id:
+                await self._start_over()
+                return
             for change in changes:
                 for watch in self._watches.concerned(change):
                     watch.offer(change)
             if changes:
                 self._revision = changes[-1].revision
+
+    async def _start_over(self) -> None:
+        """Another store is in the place of the one that the watches know: a backup was restored."""
+        revision = await self._store.revision()
+        logger.warning("the database has another identity, a backup was restored: subscribers get its state anew")
+        self._store_id, self._revision = self._store.id, revision
+        for watch in self._watches.everyone():
+            watch.reset()

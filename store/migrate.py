@@ -69,6 +69,11 @@ def schema_revision(connection: Connection, config: Config) -> str | None:
     return revision
 
 
+def new_store_id() -> str:
+    """A random identity, 12 characters."""
+    return "".join(secrets.choice(_STORE_ID_ALPHABET) for _ in range(12))
+
+
 def _alembic_config() -> Config:
     config = Config()
     # Alembic interpolates its options, so a percent sign in the path must be doubled.
@@ -82,9 +87,8 @@ def _known_revisions(config: Config) -> set[str]:
 
 def _found_store(connection: Connection) -> None:
     now = datetime.now(UTC)
-    store_id = "".join(secrets.choice(_STORE_ID_ALPHABET) for _ in range(12))
     connection.execute(
-        insert(store_meta).values(id=1, store_id=store_id, revision=1, compacted_revision=0, created_at=now)
+        insert(store_meta).values(id=1, store_id=new_store_id(), revision=1, compacted_revision=0, created_at=now)
     )
     for alias in DEFAULT_ALIASES:
         config_id = new_config_id()

@@ -210,8 +210,9 @@ class Selector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The state of what a selector names at one revision."""
+    """The state of what a selector names at one revision of one store."""
 
+    store_id: str
     revision: int
     configs: tuple[ModelConfig, ...]
 

@@ -153,8 +153,7 @@ class SealedRows:
     async def _key_uses_locked(self) -> AsyncIterator[dict[str, KeyUse]]:
         """As `key_uses`, and nobody seals anything until the end of the block."""
         async with self._database.write() as connection:
-            # Writers seal while they hold this row, or the lock of the whole database where that is the lock there is.
-            await connection.execute(select(store_meta.c.id).with_for_update())
+            # Writers seal within such a transaction, and they are serialised.
             yield await _key_uses(connection)
 
 

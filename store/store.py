@@ -15,7 +15,7 @@ from .database import Connection, Database
 from .listing import Listing, Place, find_page
 from .migrate import read_store_id
 from .options import DatabaseOptions
-from .records import Change, ModelConfig, Secrets, Selector, Snapshot
+from .records import Change, ModelConfig, Position, Secrets, Selector, Snapshot
 from .retention import Retention, compact
 from .rotation import SealedRows
 from .secrets import Keyring
@@ -44,13 +44,16 @@ class Store:
         self._database = database
         self._keyring = keyring
         self._id = store_id
+        self._former_ids: set[str] = set()
         self._callbacks: list[Callable[[], None]] = []
         self.api_keys = ApiKeys(database)
         self.sealed_rows = SealedRows(database, keyring)
 
     @property
     def id(self) -> str:
-        """The store's identity, made with the database: a position of another store is told by it."""
+        """The store's identity, made with the database: a position of another store is told by it. A restore gives the
+        database another one; this is the one that was last seen.
+        """
         return self._id
 
     async def close(self) -> None:
@@ -71,8 +74,8 @@ class Store:
                 self._call_back()
 
         async with self._database.write(after_commit) as connection:
-            revision = await _revision(connection)
-            transaction = Transaction(connection, self._keyring, base_revision=revision, by=by)
+            base = await self._position(connection)
+            transaction = Transaction(connection, self._keyring, base_revision=base.revision, by=by)
             yield transaction
             transaction.check_complete()
 
@@ -94,17 +97,22 @@ class Store:
     async def snapshot(self, selector: Selector) -> Snapshot:
         """All that a selector names, by alias, and the revision at which it was so: both of one moment."""
         async with self._database.read() as connection:
-            revision = await _revision(connection)
-            return Snapshot(revision=revision, configs=tuple(await find_configs(connection, selector)))
+            position = await self._position(connection)
+            configs = tuple(await find_configs(connection, selector))
+        return Snapshot(store_id=position.store_id, revision=position.revision, configs=configs)
 
     async def revision(self) -> int:
         """The revision of the last transaction that was committed."""
         async with self._database.read() as connection:
-            return await _revision(connection)
+            return (await self._position(connection)).revision
 
     async def changes(self, *, after: int) -> list[Change]:
-        """Every change with a revision greater than `after`, in the order of (revision, config id, version)."""
+        """Every change with a revision greater than `after`, in the order of (revision, config id, version).
+
+        They are of the store that `id` names when this returns, or of one that was there before it.
+        """
         async with self._database.read() as connection:
+            await self._position(connection)
             return await find_changes(connection, after=after)
 
     async def history(self, config_id: str, *, first: int, before: int | None = None) -> list[Change]:
@@ -141,6 +149,10 @@ class Store:
             except Exception:  # the change is committed: whatever a listener does, the writer must hear so
                 logger.exception("a listener failed after a commit")
 
-
-async def _revision(connection: Connection) -> int:
-    return int((await connection.execute(select(store_meta.c.revision))).scalar_one())
+    async def _position(self, connection: Connection) -> Position:
+        row = (await connection.execute(select(store_meta.c.store_id, store_meta.c.revision))).one()
+        # A read that began before a restore may end after others that saw the new identity.
+        if row.store_id != self._id and row.store_id not in self._former_ids:
+            self._former_ids.add(self._id)
+            self._id = row.store_id
+        return Position(row.store_id, row.revision)

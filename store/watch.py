@@ -113,11 +113,21 @@ class PendingChanges:
 
 @dataclass(eq=False, slots=True)
 class Watch:
-    """One subscriber's place at the feed. `wakeup` is set whenever something was added to `pending`."""
+    """One subscriber's place at the feed. `wakeup` is set whenever something was added to `pending`.
+
+    `outdated` says that the subscriber's position is of another store: it needs a snapshot, whatever is pending.
+    """
 
     selector: Selector
     pending: PendingChanges = field(default_factory=PendingChanges)
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
+    outdated: bool = False
+
+    def reset(self) -> None:
+        """Another store has taken the place of the one that the subscriber knows."""
+        self.pending = PendingChanges()
+        self.outdated = True
+        self.wakeup.set()
 
     def offer(self, change: Change) -> None:
         self.pending.add(change)
@@ -150,6 +160,10 @@ class WatchIndex:
             if not index[key]:
                 del index[key]
         self._all.discard(watch)
+
+    def everyone(self) -> set[Watch]:
+        """All watches."""
+        return self._all.union(*self._by_id.values(), *self._by_alias.values())
 
     def concerned(self, change: Change) -> set[Watch]:
         """The watches that name the config as it was before the change or as it is after it."""

@@ -30,7 +30,7 @@ class MemoryLog:
         return self.log[after:]
 
     async def snapshot(self, selector: Selector) -> Snapshot:
-        return Snapshot(revision=len(self.log), configs=())
+        return Snapshot(store_id=self.id, revision=len(self.log), configs=())
 
     def write(self, alias: str) -> None:
         revision = len(self.log) + 1
