@@ -91,7 +91,7 @@ async def rollback(context: Context, *, id: str, expected_version: int, to_versi
         if old.alias != config.alias:
             await check_rename(principal, transaction, config, old.alias, _TO_VERSION)
         if not same_content(base, restored.draft):
-            config = await transaction.update(config, restored.draft)
+            config = await transaction.update(config, restored.draft, to_version=to_version)
     return Updated(config=config, dropped_credentials=restored.dropped_credentials)
 
 

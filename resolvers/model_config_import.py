@@ -84,7 +84,7 @@ async def import_model_configs(context: Context, request: ImportRequest) -> Impo
     for entry in parsed.entries:
         if entry.model is not None:
             require_alias(principal, entry.alias)
-    async with context.store.transaction(by=principal.subject) as transaction:
+    async with context.store.transaction(by=principal.subject, via="import") as transaction:
         base = Position(context.store.id, transaction.base_revision)
         if request.expected_revision not in {None, str(base)}:
             raise RevisionConflict("a model config was changed in the meantime: plan anew", base)

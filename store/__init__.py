@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .api_keys import ApiKeys
+from .audit import AuditAction, AuditEntry, AuditEvent, AuditLog
+from .audit_chain import AuditReport, verify_audit_log
 from .backup import renew_identity
 from .database import database_location
 from .errors import (
@@ -47,6 +49,11 @@ __all__ = [
     "AliasPatterns",
     "ApiKey",
     "ApiKeys",
+    "AuditAction",
+    "AuditEntry",
+    "AuditEvent",
+    "AuditLog",
+    "AuditReport",
     "Auth",
     "AuthType",
     "Change",
@@ -87,3 +94,4 @@ __all__ = [
     "open_store",
     "renew_identity",
 ]
+    "verify_audit_log",

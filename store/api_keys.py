@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import insert, select
 
+from .audit import AuditAction, AuditEvent, append
 from .database import Database
 from .records import AliasPatterns, ApiKey
 from .tables import api_keys
@@ -29,8 +30,17 @@ class ApiKeys:
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
         }
+        told = {
+            "id": key.id,
+            "name": key.name,
+            "scopes": row["scopes"],
+            "aliases": row["aliases"],
+            "expiresAt": None if key.expires_at is None else key.expires_at.isoformat(),
+        }
+        event = AuditEvent(action=AuditAction.API_KEY_CREATE, actor=key.created_by, details=told)
         async with self._database.write() as connection:
             await connection.execute(insert(api_keys), row)
+            await append(connection, [event], at=key.created_at)
 
     async def find(self, id: str) -> ApiKey | None:  # noqa: A002 - the API's name
         """The key with this id, revoked and expired ones too; None when there is none."""

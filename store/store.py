@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import select
 
 from .api_keys import ApiKeys
+from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions
 from .database import Connection, Database
 from .listing import Listing, Place, find_page
@@ -48,6 +49,7 @@ class Store:
         self._callbacks: list[Callable[[], None]] = []
         self.api_keys = ApiKeys(database)
         self.sealed_rows = SealedRows(database, keyring)
+        self.audit_log = AuditLog(database)
 
     @property
     def id(self) -> str:
@@ -61,10 +63,12 @@ class Store:
         await self._database.close()
 
     @asynccontextmanager
-    async def transaction(self, *, by: str) -> AsyncIterator[Transaction]:
+    async def transaction(self, *, by: str, via: str | None = None) -> AsyncIterator[Transaction]:
         """Begin to write in the name of `by`, for example `api_key:k3j9x2q8ab`; waits until no other writer is in one.
 
         What was written is committed at the end of the block and undone when an exception, a cancellation included,
+        `via` is for the audit log, where each config that is written has a row: what wrote it, None for its writer.
+
         leaves it. A transaction without a write takes no revision.
         """
         transaction: Transaction | None = None
@@ -75,9 +79,9 @@ class Store:
 
         async with self._database.write(after_commit) as connection:
             base = await self._position(connection)
-            transaction = Transaction(connection, self._keyring, base_revision=base.revision, by=by)
+            transaction = Transaction(connection, self._keyring, base_revision=base.revision, by=by, via=via)
             yield transaction
-            transaction.check_complete()
+            await transaction.complete()
 
     async def find(self, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
         """The current config with this id or this alias; give exactly one. None when there is none."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import CursorResult, Delete, Insert, Select, Update, delete, insert, or_, select, update
 
+from .audit import AuditAction, AuditEvent, append
 from .change_log import change_of, config_of, find_config, find_configs, find_version, new_config_id, state_columns
 from .database import Connection
 from .errors import AliasInUse, StoreUnavailable
-from .records import Change, ModelConfig, ModelConfigDraft, Operation, Secrets, Selector
+from .records import Change, Json, ModelConfig, ModelConfigDraft, Operation, Secrets, Selector
 from .secrets import Envelope, Keyring
 from .tables import model_config_changes as changes
 from .tables import model_configs as heads
@@ -24,11 +25,15 @@ class Transaction:
     visible to others at once and as a whole, at one revision. An exception that leaves the block undoes all of it.
     """
 
-    def __init__(self, connection: Connection, keyring: Keyring, *, base_revision: int, by: str) -> None:
+    def __init__(
+        self, connection: Connection, keyring: Keyring, *, base_revision: int, by: str, via: str | None = None
+    ) -> None:
         self._connection = connection
         self._keyring = keyring
         self._base_revision = base_revision
         self._by = by
+        self._via = via
+        self._events: list[AuditEvent] = []
         self._at = datetime.now(UTC)
         self._failed = False
         self._revision: int | None = None
@@ -63,12 +68,16 @@ class Transaction:
             draft, Operation.CREATE, config_id=config_id, version=1, created_at=self._at, created_by=self._by
         )
         await self._execute(insert(heads), {"id": config.id, "alias": config.alias, "version": config.version})
+        self._remember(AuditAction.MODEL_CONFIG_CREATE, config.id, config.version, alias=config.alias)
         return config
 
-    async def update(self, config: ModelConfig, draft: ModelConfigDraft) -> ModelConfig:
+    async def update(
+        self, config: ModelConfig, draft: ModelConfigDraft, *, to_version: int | None = None
+    ) -> ModelConfig:
         """The next version of a config, with the whole content of `draft`; nothing is compared or merged.
 
         `config` is as found or written in this transaction; ValueError when it is no longer the current version.
+        `to_version` is the old version whose content it is; None when it is no roll-back.
         Raises AliasInUse, with nothing written.
         """
         await self._check(alias=draft.alias, config=config)
@@ -83,6 +92,14 @@ class Transaction:
         )
         head = update(heads).where(heads.c.id == config.id).values(alias=updated.alias, version=updated.version)
         await self._execute(head)
+        renamed = {} if updated.alias == config.alias else {"previousAlias": config.alias}
+        if to_version is None:
+            self._remember(AuditAction.MODEL_CONFIG_UPDATE, config.id, updated.version, alias=updated.alias, **renamed)
+        else:
+            rolled_back = {**renamed, "toVersion": to_version}
+            self._remember(
+                AuditAction.MODEL_CONFIG_ROLLBACK, config.id, updated.version, alias=updated.alias, **rolled_back
+            )
         return updated
 
     async def delete(self, config: ModelConfig) -> Change:
@@ -92,14 +109,23 @@ class Transaction:
         row = await self._log(
             Operation.DELETE, config_id=config.id, version=config.version + 1, previous_alias=config.alias
         )
+        self._remember(AuditAction.MODEL_CONFIG_DELETE, config.id, config.version + 1, alias=config.alias)
         return change_of(row)
 
     def open_secrets(self, config: ModelConfig) -> Secrets:
         """As `Store.open_secrets`."""
         return open_secrets(self._keyring, config)
 
-    def check_complete(self) -> None:
-        """Raises StoreUnavailable when a statement failed: what came before it must not be committed without it."""
+    async def complete(self) -> None:
+        """Write what belongs to the transaction as a whole: its rows of the audit log.
+
+        Raises StoreUnavailable when a statement failed: what came before it must not be committed without it.
+        """
+        self._check_intact()
+        if self._events:
+            await append(self._connection, self._events, at=self._at)
+
+    def _check_intact(self) -> None:
         if self._failed:
             raise StoreUnavailable("the transaction failed before its end, nothing of it was written; try again")
 
@@ -154,6 +180,12 @@ class Transaction:
         await self._execute(insert(changes), row)
         return SimpleNamespace(**row)
 
+    def _remember(self, action: AuditAction, config_id: str, version: int, **details: Json) -> None:
+        details |= {"id": config_id, "version": version, "revision": self._revision}
+        if self._via is not None:
+            details["via"] = self._via
+        self._events.append(AuditEvent(action=action, actor=self._by, details=details))
+
     async def _take_revision(self) -> int:
         if self._revision is None:
             revision = self._base_revision + 1
@@ -164,7 +196,7 @@ class Transaction:
     async def _execute(
         self, statement: Select[Any] | Insert | Update | Delete, row: Mapping[str, Any] | None = None
     ) -> CursorResult[Any]:
-        self.check_complete()
+        self._check_intact()
         try:
             return await self._connection.execute(statement, row)
         except BaseException:
