@@ -93,5 +93,5 @@ __all__ = [
     "new_key",
     "open_store",
     "renew_identity",
-]
     "verify_audit_log",
+]
