@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, select, union
 
 from .database import Connection
 from .errors import StoreCorrupt
@@ -141,13 +141,28 @@ def _exact_conditions(selector: Selector) -> list[ColumnElement[bool]]:
     return conditions
 
 
-async def find_changes(connection: Connection, *, after: int) -> list[Change]:
-    """All changes with a greater revision, in the order of (revision, config id, version)."""
-    statement = (
-        select(changes)
-        .where(changes.c.revision > after)
-        .order_by(changes.c.revision, changes.c.config_id, changes.c.version)
+def _concerning(selector: Selector, after: int) -> CompoundSelect[Any]:
+    """The keys of the changes that `WatchIndex` would hand to a watch. Each look-up has an index of its own."""
+    ids, aliases = sorted(selector.ids or ()), sorted(selector.aliases or ())
+    named = (changes.c.config_id.in_(ids), changes.c.alias.in_(aliases), changes.c.previous_alias.in_(aliases))
+    return union(
+        *(select(changes.c.config_id, changes.c.version).where(name, changes.c.revision > after) for name in named)
     )
+
+
+async def find_changes(connection: Connection, *, after: int, concerning: Selector | None = None) -> list[Change]:
+    """All changes with a greater revision, in the order of (revision, config id, version).
+
+    With `concerning`, those alone that touch what it names, by the name before the change or the one after it.
+    """
+    statement = select(changes).order_by(changes.c.revision, changes.c.config_id, changes.c.version)
+    if concerning is None or concerning.everything:
+        statement = statement.where(changes.c.revision > after)
+    else:
+        # A join, because SQLite would walk through the log for `(id, version) IN (…)`.
+        keys = _concerning(concerning, after).subquery()
+        key = (changes.c.config_id == keys.c.config_id) & (changes.c.version == keys.c.version)
+        statement = statement.join(keys, key)
     return [change_of(row) for row in await _rows(connection, statement)]
 
 

@@ -23,6 +23,8 @@ _T = TypeVar("_T")
 class Dialect(Protocol):
     """What the modules `sqlite` and `postgresql` say about their database."""
 
+    DRIVER_ERROR: type[Exception]
+
     READ_OPTIONS: Mapping[str, Any]
     """Execution options of transactions that only read."""
 
@@ -39,6 +41,10 @@ class Dialect(Protocol):
     def configure(self, engine: Engine, options: DatabaseOptions, *, prepare: bool) -> None: ...
 
     def lock_for_migration(self, connection: SyncConnection) -> None: ...
+
+    async def listen(
+        self, connection: Any, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float
+    ) -> None: ...
 
     def location(self, url: URL) -> str: ...
 
@@ -70,17 +76,21 @@ class Database:
         parsed = _parse_url(url)
         dialect = _dialect_of(parsed)
         self._errors = Errors(dialect, dialect.location(parsed))
+        self._dialect = dialect
+        connect_url = dialect.connect_url(parsed, asynchronous=True, create=False)
+        # Parameters would put sealed values and API key hashes into error texts.
+        arguments = {**dialect.engine_arguments(parsed, options), "hide_parameters": True}
         engine = create_async_engine(
-            dialect.connect_url(parsed, asynchronous=True, create=False),
-            **dialect.engine_arguments(parsed, options),
+            connect_url,
+            **arguments,
             pool_size=options.pool_size,
             max_overflow=0,
             pool_timeout=options.connect_timeout_seconds + options.statement_timeout_seconds,
-            # Parameters would put sealed values and API key hashes into error texts.
-            hide_parameters=True,
         )
         dialect.configure(engine.sync_engine, options, prepare=False)
         self._engine = engine
+        # Its connection stays open for as long as the process lives, and must not be missing in the pool.
+        self._listener_engine = create_async_engine(connect_url, **arguments, poolclass=NullPool)
         self._readers = engine.execution_options(**dialect.READ_OPTIONS)
         self._writers = engine.execution_options(**dialect.WRITE_OPTIONS)
         self._begin_write = dialect.BEGIN_WRITE
@@ -129,6 +139,24 @@ class Database:
         finally:
             if connection.sync_connection is not None:
                 await _to_the_end(connection.close())
+
+    async def listen(self, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float) -> None:
+        """Call `connected`, then `wake` whenever something may have been committed, until the connection breaks or
+        the task is cancelled. Raises StoreError.
+        """
+        with self._errors.translated():
+            connection = await _to_the_end(self._listener_connection())
+            try:
+                await self._dialect.listen(connection, connected, wake, poll_seconds=poll_seconds)
+            finally:
+                await _to_the_end(connection.close())
+
+    async def _listener_connection(self) -> Any:
+        """The driver's own connection; whoever asked for it closes it."""
+        pooled = await self._listener_engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()
+        return connection
 
     async def close(self) -> None:
         """Close the connections, after the transaction that is being written now. Later use raises StoreUnavailable."""
@@ -207,6 +235,8 @@ class Errors:
             yield
         except DBAPIError as error:
             raise self._dialect.translate(error.orig or error, self.location) from error
+        except self._dialect.DRIVER_ERROR as error:
+            raise self._dialect.translate(error, self.location) from error
         except PoolTimeoutError as error:
             raise StoreUnavailable(
                 f"{self.location} is overloaded: no connection became free in time; try again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from .errors import StoreError
@@ -13,6 +13,8 @@ from .records import Change, Position, Selector, Snapshot
 from .watch import PendingChanges, Watch, WatchBookmark, WatchEvent, WatchIndex, WatchSnapshot
 
 logger = logging.getLogger(__name__)
+
+_CHECK_SECONDS = 1.0
 
 
 class ChangeLog(Protocol):
@@ -25,16 +27,19 @@ class ChangeLog(Protocol):
 
     async def compacted_revision(self) -> int: ...
 
-    async def changes(self, *, after: int) -> list[Change]: ...
+    async def changes(self, *, after: int, concerning: Selector | None = None) -> list[Change]: ...
 
     async def snapshot(self, selector: Selector) -> Snapshot: ...
+
+    async def follow_commits(self, wake: Callable[[], None], *, poll_seconds: float) -> None: ...
 
 
 class Feed:
     """Brings every committed change to every watch of this process.
 
-    `poll_seconds` is how long a lost wake-up, or a commit of another process, may stay unseen. A watch that has
-    nothing to say for `bookmark_seconds` says where it stands.
+    `poll_seconds` is how long a commit of another process may stay unseen where the database does not tell of it, and
+    how long to wait before a log that could not be read is tried again. A watch that has nothing to say for
+    `bookmark_seconds` says where it stands.
     """
 
     def __init__(self, store: ChangeLog, *, poll_seconds: float = 0.2, bookmark_seconds: float = 25.0) -> None:
@@ -44,7 +49,7 @@ class Feed:
         self._watches = WatchIndex()
         self._wakeup = asyncio.Event()
         self._reading = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._store_id = ""
         self._revision = 0
         self._error: Exception | None = None
@@ -63,15 +68,18 @@ class Feed:
         """Begin to follow the log from its end. Raises StoreError when it cannot be read."""
         self._revision = await self._store.revision()
         self._store_id = self._store.id
-        self._task = asyncio.create_task(self._run(), name="modelwire feed")
+        follow = self._store.follow_commits(self.wake, poll_seconds=self._poll_seconds)
+        self._tasks = [
+            asyncio.create_task(self._run(), name="modelwire feed"),
+            asyncio.create_task(follow, name="modelwire feed's listener"),
+        ]
 
     async def stop(self) -> None:
         """Stop following. Open watches hear nothing more; whoever holds them closes them."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
 
     def wake(self) -> None:
         """Say that there may be something new. Carries no data and may be called too often."""
@@ -117,7 +125,7 @@ class Feed:
         if since.store_id != self._store_id or since.revision > registered_at:
             return await self._snapshot(watch, reset=True)
         if since.revision < registered_at:
-            log = await self._store.changes(after=since.revision)
+            log = await self._store.changes(after=since.revision, concerning=watch.selector)
             # Asked after the read: a compaction in between would have taken rows out of it.
             compacted = since.revision < await self._store.compacted_revision()
             if compacted or self._store.id != since.store_id:
@@ -158,8 +166,10 @@ class Feed:
                 if self._error is not None:
                     logger.info("the change log can be read again")
                 self._error = None
+            # A wake-up may get lost, whatever it is made of; the log does not.
+            patience_seconds = max(self._poll_seconds, _CHECK_SECONDS) if self._error is None else self._poll_seconds
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
+                async with asyncio.timeout(patience_seconds):
                     await self._wakeup.wait()
 
     async def _read(self) -> None:

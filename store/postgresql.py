@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -15,11 +15,16 @@ from .options import DatabaseOptions
 
 DRIVER = "postgresql+psycopg"
 
+DRIVER_ERROR: type[Exception] = psycopg.Error
+
 CHANNEL = "modelwire_changes"
 """Notified by every transaction that may have changed something; the notification carries no data."""
 
 # Of Modelwire, in every database: it keeps apart those who migrate at the same moment.
 _MIGRATION_LOCK = 0x6D6F64656C776972
+
+# How long a notification that was lost may stay unnoticed.
+_HEARTBEAT_SECONDS = 1.0
 
 # A writer that froze within a transaction holds the row that every other writer waits for.
 _IDLE_SECONDS = 60.0
@@ -96,6 +101,24 @@ def lock_for_migration(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     if BEGIN_WRITE is not None and inspect(connection).has_table("store_meta"):
         connection.execute(BEGIN_WRITE)
+
+
+async def listen(
+    connection: psycopg.AsyncConnection[Any],
+    connected: Callable[[], None],
+    wake: Callable[[], None],
+    *,
+    poll_seconds: float,
+) -> None:
+    """Call `wake` when anybody has committed something, until cancelled."""
+    await connection.set_autocommit(True)
+    await connection.execute(f"LISTEN {CHANNEL}")
+    connected()
+    while True:
+        async for _ in connection.notifies(timeout=max(poll_seconds, _HEARTBEAT_SECONDS)):
+            wake()
+        # Should one ever be lost, the log tells.
+        wake()
 
 
 def translate(error: BaseException, location: str) -> StoreError:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import aiosqlite
 from sqlalchemy import URL, Connection, Engine, Executable, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
 from .options import DatabaseOptions
+
+DRIVER_ERROR: type[Exception] = sqlite3.Error
 
 READ_OPTIONS: Mapping[str, Any] = {}
 WRITE_OPTIONS: Mapping[str, Any] = {"write": True}
@@ -101,6 +105,24 @@ def _make_file(path: Path) -> None:
     # What goes wrong here goes wrong again when SQLite opens the file, and is told then.
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+async def listen(
+    connection: aiosqlite.Connection, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float
+) -> None:
+    """Call `wake` when another connection has committed something, until cancelled."""
+    seen: int | None = None
+    while True:
+        # Only the file knows: it costs a look at the memory that all connections share, and no read of the log.
+        async with connection.execute("PRAGMA data_version") as cursor:
+            row = await cursor.fetchone()
+        version = None if row is None else row[0]
+        if seen is None:
+            connected()
+        elif version != seen:
+            wake()
+        seen = version
+        await asyncio.sleep(poll_seconds)
 
 
 def translate(error: BaseException, location: str) -> StoreError:

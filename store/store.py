@@ -12,6 +12,7 @@ from sqlalchemy import select
 from .api_keys import ApiKeys
 from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions
+from .commits import follow_commits
 from .database import Connection, Database
 from .listing import Listing, Place, find_page
 from .migrate import read_store_id
@@ -48,8 +49,8 @@ class Store:
         self._former_ids: set[str] = set()
         self._callbacks: list[Callable[[], None]] = []
         self.api_keys = ApiKeys(database)
-        self.sealed_rows = SealedRows(database, keyring)
         self.audit_log = AuditLog(database)
+        self.sealed_rows = SealedRows(database, keyring)
 
     @property
     def id(self) -> str:
@@ -66,9 +67,9 @@ class Store:
     async def transaction(self, *, by: str, via: str | None = None) -> AsyncIterator[Transaction]:
         """Begin to write in the name of `by`, for example `api_key:k3j9x2q8ab`; waits until no other writer is in one.
 
-        What was written is committed at the end of the block and undone when an exception, a cancellation included,
         `via` is for the audit log, where each config that is written has a row: what wrote it, None for its writer.
 
+        What was written is committed at the end of the block and undone when an exception, a cancellation included,
         leaves it. A transaction without a write takes no revision.
         """
         transaction: Transaction | None = None
@@ -110,14 +111,17 @@ class Store:
         async with self._database.read() as connection:
             return (await self._position(connection)).revision
 
-    async def changes(self, *, after: int) -> list[Change]:
+    async def changes(self, *, after: int, concerning: Selector | None = None) -> list[Change]:
         """Every change with a revision greater than `after`, in the order of (revision, config id, version).
+
+        With `concerning`, those alone that touch what it names, by the name before the change or the one after it;
+        what is visible of them is the caller's to see to.
 
         They are of the store that `id` names when this returns, or of one that was there before it.
         """
         async with self._database.read() as connection:
             await self._position(connection)
-            return await find_changes(connection, after=after)
+            return await find_changes(connection, after=after, concerning=concerning)
 
     async def history(self, config_id: str, *, first: int, before: int | None = None) -> list[Change]:
         """What the log still has of one config, newest first: `first` of them, or all there are, with a version lower
@@ -134,6 +138,13 @@ class Store:
     def compact(self, retention: Retention) -> AsyncIterator[int]:
         """Take out of the change log what need not be kept, batch by batch; yields how many rows each one took."""
         return compact(self._database, retention)
+
+    async def follow_commits(self, wake: Callable[[], None], *, poll_seconds: float) -> None:
+        """Call `wake` soon after each commit by any process, and more often than that, until cancelled.
+
+        PostgreSQL tells; SQLite is asked every `poll_seconds`, and so is PostgreSQL while it cannot tell.
+        """
+        await follow_commits(self._database, wake, poll_seconds=poll_seconds)
 
     def open_secrets(self, config: ModelConfig) -> Secrets:
         """The secrets of a config at its version; empty when it has none.

@@ -85,6 +85,8 @@ model_config_changes = Table(
     Column("sealed", LargeBinary),
     Column("sealing_key", String(64)),
     Index("model_config_changes_revision", "revision"),
+    Index("model_config_changes_alias", "alias", "revision"),
+    Index("model_config_changes_previous_alias", "previous_alias", "revision"),
     Index(
         "model_config_changes_deletions",
         "changed_at",

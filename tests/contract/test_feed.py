@@ -203,11 +203,14 @@ class UnreliableLog:
     async def snapshot(self, selector: Selector) -> Snapshot:
         return await self._store.snapshot(selector)
 
-    async def changes(self, *, after: int) -> list[Change]:
+    async def changes(self, *, after: int, concerning: Selector | None = None) -> list[Change]:
         if self.error is not None:
             self.failed.set()
             raise self.error
-        return await self._store.changes(after=after)
+        return await self._store.changes(after=after, concerning=concerning)
+
+    async def follow_commits(self, wake: Callable[[], None], *, poll_seconds: float) -> None:
+        await self._store.follow_commits(wake, poll_seconds=poll_seconds)
 
 
 async def test_a_log_that_cannot_be_read_for_a_while_loses_nothing(store: Store) -> None:
