@@ -71,10 +71,11 @@ format: setup ## Format the code and sort its imports
 build: setup ## Build the wheel and the sdist into dist/
 	$(BIN)/python -m build --installer uv
 
-lock: ## Refresh constraints.txt and console/package-lock.json (every transitive version)
+lock: ## Refresh constraints.txt and the package-lock.json files (every transitive version)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-emit-index-url --no-annotate --extra server --group dev pyproject.toml --output-file constraints.txt
 	cd console && npm run --silent lock
+	cd tests/clients && npm run --silent lock
 
 clean: ## Remove what was built and installed here
-	rm -rf $(VENV) dist console/dist console/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) dist console/dist console/node_modules tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -53,6 +53,7 @@ class Stream:
         self._results = results
         self._principal = principal
         self._limits = limits
+        self._pumping: asyncio.Task[None] | None = None
         self._stopped = False
         # What the body ends with; None when nothing more can be written.
         self._ending: bytes | None = None
@@ -61,22 +62,23 @@ class Stream:
 
     async def run(self) -> None:
         """Answer the request; returns when the response is complete or its peer is gone."""
-        pumping: asyncio.Task[None] | None = None
         expiry: ExpiryTimer | None = None
         try:
             async with self._reading:
-                await self._start()
-                pumping = asyncio.create_task(self._pump(), name="stream")
-                if self._principal.expires_at is not None:
-                    expiry = ExpiryTimer(self._principal.expires_at, self._expire)
-                await self._until_left()
+                try:
+                    await self._start()
+                    self._pumping = asyncio.create_task(self._pump(), name="stream")
+                    if self._principal.expires_at is not None:
+                        expiry = ExpiryTimer(self._principal.expires_at, self._expire)
+                    await self._until_left()
+                finally:
+                    self._end(None)
         except (TimeoutError, Unwritable):
-            pass  # `stop` was called, and said how to end
+            pass  # `_end` was called, and said how to end
         finally:
-            self._stopped = True
             if expiry is not None:
                 expiry.cancel()
-            await self._finish(pumping)
+            await self._finish()
 
     def stop(self, code: CloseCode | None, reason: str = "") -> None:
         """End the operation and the body. FORBIDDEN is told to the client; otherwise the body just ends."""
@@ -93,10 +95,14 @@ class Stream:
         self.stop(CloseCode.FORBIDDEN, "Token expired")
 
     def _end(self, ending: bytes | None) -> None:
-        if not self._stopped:
-            self._stopped = True
-            self._ending = ending
-            self._reading.reschedule(asyncio.get_running_loop().time())
+        if self._stopped:
+            return
+        self._stopped = True
+        self._ending = ending
+        # Cancelled here and only once: a second time would interrupt the clean-up of the results' generator.
+        if self._pumping is not None and self._pumping is not asyncio.current_task():
+            self._pumping.cancel()
+        self._reading.reschedule(asyncio.get_running_loop().time())
 
     async def _start(self) -> None:
         headers = {
@@ -150,11 +156,10 @@ class Stream:
             self._end(None)
             raise Unwritable from None
 
-    async def _finish(self, pumping: asyncio.Task[None] | None) -> None:
-        """End the operation, then the body; cut the connection when the body cannot be ended."""
-        if pumping is not None:
-            pumping.cancel()
-            _, pending = await asyncio.wait({pumping}, timeout=self._limits.send_timeout_seconds)
+    async def _finish(self) -> None:
+        """When the operation has ended, end the body; cut the connection when that cannot be done."""
+        if self._pumping is not None:
+            _, pending = await asyncio.wait({self._pumping}, timeout=self._limits.send_timeout_seconds)
             if pending:
                 logger.error("the operation of a stream did not end in time")
         if self._ending is not None:

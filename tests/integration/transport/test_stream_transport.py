@@ -15,7 +15,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from modelwire.server.graphql import Limits, connections, uvicorn_protocol
+from modelwire.server.graphql import Limits, connections, streaming, uvicorn_protocol
+from modelwire.server.graphql.execution import Executor
 
 JSON = "application/json"
 SSE = "text/event-stream"
@@ -323,6 +324,35 @@ async def test_a_frozen_peer_is_released(serve: Any, caplog: pytest.LogCaptureFi
         writer.close()
     assert not caplog.records
     assert server.probe.pulled < 50
+
+
+async def test_a_frozen_peer_delays_no_stop(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "LAST_PART_TIMEOUT_SECONDS", 0.05)
+    async with serve(Limits(send_timeout_seconds=600)) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
+        writer.write(raw_request("subscription { large }"))
+        await writer.drain()
+        await server.probe.until(lambda: server.probe.pulled > 1)
+        await server.endpoint.close()
+        assert server.endpoint.open_connections == 0
+        assert server.probe.running == 0
+        await until(lambda: not server.uvicorn.server_state.connections)
+        writer.close()
+
+
+async def test_a_bug_ends_its_stream_with_an_error(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any) -> AsyncIterator[Any]:
+        raise RuntimeError("canary")
+        yield
+
+    async with serve() as server:
+        monkeypatch.setattr(Executor, "stream", broken)
+        for accept, rest in ((SSE, "event: complete\ndata:\n\n"), (MULTIPART, "--\r\n")):
+            async with streamed(server, "{ hello }", accept) as reader:
+                part = await reader.next()
+                (error,) = (part["next"] if accept == SSE else part)["errors"]
+                assert (error["message"], error["extensions"]["code"]) == ("Internal error", "INTERNAL")
+                assert await reader.rest() == rest
 
 
 async def test_a_slow_peer_is_never_sent_more_than_it_takes(serve: Any) -> None:
