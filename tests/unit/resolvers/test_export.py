@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelwire.resolvers import model_configs
+from modelwire.resolvers import litellm_registry, model_configs
 from modelwire.resolvers.access import ALL_SCOPES, Context, Principal, Scope
 from modelwire.resolvers.auth_types import AUTH_SCHEMES, FieldKind
 from modelwire.resolvers.errors import Forbidden
@@ -159,6 +161,37 @@ async def test_an_export_needs_the_right_to_read(context: Context) -> None:
     principal = Principal(subject="s", name="n", scopes=ALL_SCOPES - {Scope.MODEL_CONFIG_READ})
     with pytest.raises(Forbidden):
         await export_model_configs(Context(principal, context.store, context.feed), ExportFormat.MODELWIRE)
+
+
+async def test_litellms_own_router_reads_its_form(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("X_API_KEY", "from-the-environment")
+    reference = AuthInput(type=AuthType.API_KEY, values={"api_key": "os.environ/X_API_KEY"})
+    for alias, provider, model in (
+        ("a", "openai", "gpt-4o"),
+        ("b", "watsonx", "w"),
+        ("c", "openrouter", "openrouter/auto"),
+    ):
+        given = replace(FULL, alias=alias, provider=provider, model=model, auth=reference, params={"temperature": 0.5})
+        await model_configs.create(context, given)
+    exported = await export_model_configs(context, ExportFormat.LITELLM)
+
+    router, litellm = await asyncio.to_thread(_router, yaml.safe_load(exported.content)["model_list"])
+
+    assert router.get_model_names() == ["a", "b", "c"]
+    for alias, model in (("a", "gpt-4o"), ("b", "w"), ("c", "auto")):
+        (deployment,) = router.get_model_list(model_name=alias)
+        call = router.get_deployment(deployment["model_info"]["id"]).litellm_params
+        assert (call.api_base, call.api_key) == ("https://h.example/v1", "from-the-environment")
+        assert call.model_extra["temperature"] == 0.5
+        assert "max_input_tokens" not in call.model_dump(exclude_none=True)
+        assert deployment["model_info"]["max_input_tokens"] == 5
+        routed = litellm.get_llm_provider(model=call.model, custom_llm_provider=call.custom_llm_provider)
+        assert routed[0] == model
+
+
+def _router(model_list: list[Any]) -> tuple[Any, Any]:
+    litellm = litellm_registry._load()
+    return litellm.Router(model_list=model_list), litellm
 
 
 # Random configs. Texts are what YAML and a database can carry.
