@@ -228,6 +228,43 @@ def keys_rotate(
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the backup goes.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    config: ConfigFile = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Copy the embedded database to a file, while servers use it. The encryption keys are not in it."""
+    with server_extra("backup"):
+        from .backup_command import make_backup
+    make_backup(file, config, force=force, output=output)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A backup of `modelwire backup`.")] = None,
+    renew_identity: Annotated[
+        bool,
+        typer.Option(
+            "--renew-identity", help="Only that: after another tool (pg_restore) put an older state in place."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigFile = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Put a backup in the place of the embedded database. Servers may run meanwhile; subscribers get a reset."""
+    with server_extra("restore"):
+        from .backup_command import renew, restore_backup
+    if (file is None) != renew_identity:
+        raise CommandError("give either a backup or --renew-identity", ExitCode.USAGE)
+    if file is None:
+        renew(config, output=output)
+    else:
+        restore_backup(file, config, yes=yes, output=output)
+
+
+@app.command()
 def migrate(config: ConfigFile = None) -> None:
     """Bring the database to this version, making it when there is none. `serve` does the same at its start."""
     with server_extra("migrate"):

@@ -25,7 +25,7 @@ def database_settings(config: Path | None) -> Settings:
 @asynccontextmanager
 async def opened_store(settings: Settings) -> AsyncIterator[Store]:
     """The store of a database that is there and of this version. Raises CommandError, also for a StoreError within."""
-    if not settings.database_path.exists():
+    if settings.embedded and not settings.database_path.exists():
         raise CommandError(f"there is no database {settings.database_path}: `modelwire serve` makes one")
     try:
         store = await open_store(database_url(settings), read_keyring(settings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .api_keys import ApiKeys
 from .audit import AuditAction, AuditEntry, AuditEvent, AuditLog
 from .audit_chain import AuditReport, verify_audit_log
-from .backup import renew_identity
+from .backup import Copied, back_up, renew_identity, restore
 from .database import database_location
 from .errors import (
     AliasInUse,
@@ -57,6 +57,7 @@ __all__ = [
     "Auth",
     "AuthType",
     "Change",
+    "Copied",
     "DatabaseOptions",
     "Feed",
     "Json",
@@ -88,10 +89,12 @@ __all__ = [
     "WatchChange",
     "WatchEvent",
     "WatchSnapshot",
+    "back_up",
     "database_location",
     "migrate",
     "new_key",
     "open_store",
     "renew_identity",
+    "restore",
     "verify_audit_log",
 ]

@@ -1,0 +1,104 @@
+"""`modelwire backup` and `restore`: the embedded database, while servers use it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from ..server.database import StartError, database_name, database_url, read_keyring
+from ..server.settings import Settings
+from ..store import Copied, StoreError, UnknownKey, back_up, renew_identity, restore
+from .database import database_settings
+from .errors import CommandError, ExitCode
+from .output import Output
+
+
+def make_backup(file: Path, config: Path | None, *, force: bool, output: Output) -> None:
+    """Back the database up to a file, and say what else is needed. Raises CommandError, REFUSED for a file that is
+    there.
+    """
+    settings = database_settings(config)
+    if file.exists() and not force:
+        raise CommandError(f"{file} is there already: give another name, or --force", ExitCode.REFUSED)
+    with _errors_told():
+        copied = back_up(database_url(settings), file, replace=force)
+    if output is Output.JSON:
+        _print_json(file, copied)
+        return
+    typer.echo(f"Revision {copied.position.revision} of {database_name(settings)} is in {file}.")
+    if copied.key_names:
+        typer.echo(
+            f"Its secrets are sealed under {', '.join(copied.key_names)}: keep {_keys(settings)} as well, and not in "
+            "the same place. Without them the secrets are lost; with them, whoever has the backup can read them."
+        )
+
+
+def restore_backup(file: Path, config: Path | None, *, yes: bool, output: Output) -> None:
+    """Put a backup in the place of the database, after asking. Raises CommandError."""
+    settings = database_settings(config)
+    if not yes:
+        _ask(settings)
+    with _errors_told():
+        try:
+            copied = asyncio.run(restore(database_url(settings), file, read_keyring(settings)))
+        except UnknownKey as error:
+            raise CommandError(f"{error}.{_retired_keys(settings)} Nothing was changed") from None
+    if output is Output.JSON:
+        _print_json(file, copied)
+        return
+    typer.echo(
+        f"{database_name(settings)} has the state of the backup, revision {copied.position.revision}. Servers that run "
+        "go on with it, and subscribers get it as a reset."
+    )
+    typer.echo("API keys are those of the backup: keys made since are gone, keys revoked since are valid again.")
+
+
+def renew(config: Path | None, *, output: Output) -> None:
+    """Have every subscriber get the state of the database anew. Raises CommandError."""
+    settings = database_settings(config)
+    with _errors_told():
+        store_id = renew_identity(database_url(settings))
+    if output is Output.JSON:
+        typer.echo(json.dumps({"storeId": store_id}))
+    else:
+        typer.echo(f"{database_name(settings)} has a new identity: subscribers get its state as a reset.")
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    try:
+        yield
+    except (StoreError, StartError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _ask(settings: Settings) -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("restoring replaces all that is in the database: say so with --yes", ExitCode.USAGE)
+    if not typer.confirm(f"Replace all that is in {database_name(settings)}?"):
+        raise CommandError("nothing was done")
+
+
+def _print_json(file: Path, copied: Copied) -> None:
+    typer.echo(
+        json.dumps({"file": str(file), "revision": str(copied.position), "encryptionKeys": list(copied.key_names)})
+    )
+
+
+def _keys(settings: Settings) -> str:
+    if settings.encryption_keys is not None:
+        return "these keys of MODELWIRE_ENCRYPTION_KEYS"
+    return f"the key file {settings.key_file}"
+
+
+def _retired_keys(settings: Settings) -> str:
+    retired = settings.key_file.with_name(f"{settings.key_file.name}.retired")
+    if settings.encryption_keys is not None or not retired.exists():
+        return ""
+    return f" If it was rotated away after the backup, it is in {retired}: put it behind those in the key file."
