@@ -37,7 +37,7 @@ async def seed(store: Store, *, file: Path | None, environment: Mapping[str, str
     source = "the LLM_SERVICE_* variables" if file is None else f"the seed file {file}"
     try:
         entries = await _from_environment(environment) if file is None else await _from_file(file, environment)
-        async with store.transaction(by=SUBJECT) as transaction:
+        async with store.transaction(by=SUBJECT, via="seed") as transaction:
             if transaction.base_revision != _FOUNDED:
                 return False
             seeded = await apply_entries(transaction, entries)
