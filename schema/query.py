@@ -5,7 +5,8 @@ from typing import Annotated
 import strawberry
 from strawberry import Maybe
 
-from ..resolvers import export, model_configs
+from ..resolvers import audit, export, model_configs
+from .audit import AuditEntryConnection
 from .base import After, First, Info, described
 from .enums import ExportFormat
 from .inputs import ModelConfigFilter, ModelConfigOrder, ModelConfigRef, value_of
@@ -68,3 +69,11 @@ class Query:
         format: Annotated[ExportFormat, strawberry.argument(description="Which form.")] = ExportFormat.MODELWIRE,  # noqa: A002 - the API's name
     ) -> ModelConfigExport:
         return ModelConfigExport.of(await export.export_model_configs(info.context, format))
+
+    @described(
+        "Who did what, and who was denied, newest first. Needs `audit:read`, with a key that is not bound to aliases."
+    )
+    async def audit_log(self, info: Info, first: First = None, after: After = None) -> AuditEntryConnection:
+        behind = value_of(after)
+        page = await audit.audit_log(info.context, first=value_of(first), after=behind)
+        return AuditEntryConnection.of(page, after=behind)
