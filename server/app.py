@@ -24,7 +24,7 @@ from ..resolvers.seeding import seed
 from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
 from .authentication import authenticate
-from .database import StartError, database_url, prepare_database
+from .database import StartError, database_url, prepare_database, read_keyring
 from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
 from .housekeeping import housekeeping
@@ -52,16 +52,20 @@ class Services:
     endpoint: GraphQLEndpoint
 
 
-def create_app(settings: Settings, announce: Callable[[Start], None]) -> Starlette:
-    """The server as an ASGI app. Its lifespan migrates the database, opens it and follows its change log.
+def create_app(settings: Settings, announce: Callable[[Start], None] | None) -> Starlette:
+    """The server as an ASGI app. Its lifespan makes the database ready, opens it and follows its change log.
 
-    `announce` is called once at the end of the start. The lifespan raises StartError.
+    `announce` is called once at the end of the start; None says that `prepare` was called before, by the process that
+    this one is a worker of. The lifespan raises StartError.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with _services(settings, announce) as services:
+        start = None if announce is None else await prepare(settings)
+        async with _services(settings) as services:
             app.state.services = services
+            if announce is not None and start is not None:
+                announce(start)
             yield
 
     graphql = _GraphQL()
@@ -89,23 +93,44 @@ class _GraphQL:
         await services.endpoint(scope, receive, send)
 
 
-@contextlib.asynccontextmanager
-async def _services(settings: Settings, announce: Callable[[Start], None]) -> AsyncIterator[Services]:
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
-            store = await open_store(database_url(settings), keyring, settings.database_options)
-            stack.push_async_callback(store.close)
+async def prepare(settings: Settings) -> Start:
+    """What is done once, however many processes then serve: the schema, the seed, the administrator key.
+
+    Raises StartError.
+    """
+    keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
+    try:
+        async with _closing(await open_store(database_url(settings), keyring, settings.database_options)) as store:
             await store.sealed_rows.check()
             # Before the administrator key is made: a start that is refused must not have made one that nobody saw.
             await seed(store, file=settings.seed_file, environment=os.environ)
             given = settings.admin_key.get_secret_value() if settings.admin_key is not None else None
             admin_key = await ensure_admin_key(store, given)
+    except (StoreError, ResolverError) as error:
+        raise StartError(str(error)) from error
+    return Start(settings=settings, key_file_made=key_file_made, admin_key=admin_key)
+
+
+@contextlib.asynccontextmanager
+async def _closing(store: Store) -> AsyncIterator[Store]:
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def _services(settings: Settings) -> AsyncIterator[Services]:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            keyring = await asyncio.to_thread(read_keyring, settings)
+            store = await open_store(database_url(settings), keyring, settings.database_options)
+            stack.push_async_callback(store.close)
             feed = Feed(store, poll_seconds=settings.feed_poll_seconds, bookmark_seconds=settings.bookmark_seconds)
             store.on_commit(feed.wake)
             await feed.start()
             stack.push_async_callback(feed.stop)
-        except (StoreError, ResolverError) as error:
+        except StoreError as error:
             raise StartError(str(error)) from error
 
         async def principal(authorization: str | None) -> Principal:
@@ -120,7 +145,6 @@ async def _services(settings: Settings, announce: Callable[[Start], None]) -> As
             allowed_origins=settings.allowed_origins,
         )
         stack.push_async_callback(endpoint.close)
-        announce(Start(settings=settings, key_file_made=key_file_made, admin_key=admin_key))
         yield Services(store, feed, endpoint)
 
 

@@ -8,15 +8,20 @@ import logging
 import os
 import signal
 import socket
+import sys
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
 
-from .app import Start, create_app
+from .app import Start, create_app, prepare
 from .database import StartError, database_name
 from .graphql import HttpProtocol, WebSocketProtocol
+from .logs import configure_logging
 from .settings import Settings
+from .workers import supervise
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +37,21 @@ def run_server(settings: Settings) -> None:
     if settings.port == 0:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     with listener:
-        asyncio.run(_serve(settings, listener))
+        if settings.workers == 1:
+            asyncio.run(_serve(settings, listener, announce))
+        else:
+            announce(asyncio.run(prepare(settings)))
+            supervise(settings.workers, partial(_work, settings, listener))
+
+
+def _work(settings: Settings, listener: socket.socket) -> None:
+    """A worker process, from its start to its end."""
+    configure_logging(settings.log_level)
+    try:
+        asyncio.run(_serve(settings, listener, None))
+    except StartError as error:
+        logger.error("a worker cannot start: %s", error)  # noqa: TRY400 - the sentence says it all
+        sys.exit(1)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -56,7 +75,7 @@ def _why_not(error: OSError, host: str, port: int) -> str:
     return f"port {port} of {host} {what}"
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, announce: Callable[[Start], None] | None) -> None:
     app = create_app(settings, announce)
     server = _Server(app, settings)
 

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8400, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=256, description="How many processes serve.")
     encryption_keys: SecretStr | None = Field(
         None,
         description="The keys that seal stored secrets: comma-separated, each 32 bytes in URL-safe base64, with an "
