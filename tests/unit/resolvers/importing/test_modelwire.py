@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -50,6 +52,15 @@ async def test_the_example_of_the_module() -> None:
             sealed_params=("extra_headers",),
         ),
     )
+
+
+async def test_the_example_of_the_guide() -> None:
+    guide = Path(__file__).parents[4] / "docs" / "interchange.md"
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", guide.read_text(), re.DOTALL | re.MULTILINE)
+
+    parsed = await parse_import(example, ImportFormat.AUTO)
+
+    assert [entry.alias for entry in parsed.entries] == ["general", "planning", "later"]
 
 
 @pytest.mark.parametrize("format_", [ImportFormat.AUTO, ImportFormat.MODELWIRE])

@@ -14,6 +14,7 @@ from modelwire.resolvers.errors import InvalidInput
 from modelwire.resolvers.importing import ImportFormat, ParsedEntry, ParsedFile, parse_import
 from modelwire.resolvers.importing.litellm_entry import ROUTER_PARAMS
 from modelwire.resolvers.params import AUTH_SYNONYMS, REFUSED_PARAMS
+from modelwire.store import AuthType
 
 AUTH_NAMES = [field.litellm_name for scheme in AUTH_SCHEMES.values() for field in scheme.fields]
 AUTH_FIELDS = {field.litellm_name: field.name for scheme in AUTH_SCHEMES.values() for field in scheme.fields}
@@ -135,3 +136,40 @@ def is_value(written: Any, value: Any) -> bool:
 async def test_no_text_raises_anything_but_invalid_input(content: str) -> None:
     await parsed(content)
     await parsed(f"model_list:\n  - {content}")
+
+
+own_fields = ["description", "provider", "model", "api_base", "auth", "params", "sealed_params", "max_input_tokens"]
+own_auths = st.fixed_dictionaries(
+    {"type": st.sampled_from(AuthType) | values},
+    optional={"sealed": st.lists(texts, max_size=2) | values, "api_key": values, "client_id": values},
+)
+own_entries = st.dictionaries(st.sampled_from(own_fields) | texts, values | own_auths, max_size=4) | values
+sam_texts = st.from_regex(r"\A[a-z]{0,3}\$\{ ?[A-Z]{1,3}(, ?[a-z0-9.]{0,5})?\}?[a-z]{0,3}\Z")
+sam_entries = right_params | wrong_params | st.dictionaries(texts, values | sam_texts, max_size=4) | values | sam_texts
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.dictionaries(texts, own_entries, max_size=3), st.dictionaries(texts, values, max_size=1))
+async def test_no_entry_of_the_own_format_raises_anything_but_invalid_input(
+    configs: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    result = await parsed(json.dumps({"modelwire": 1, "model_configs": configs, **beside}, ensure_ascii=False))
+
+    if result is not None:
+        assert [entry.alias for entry in result.entries] == list(configs)
+        assert all(entry.model is not None for entry in result.entries)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.dictionaries(texts, sam_entries, max_size=3), st.dictionaries(texts, values, max_size=2))
+async def test_every_entry_of_a_sam_file_is_taken_or_skipped_for_a_reason(
+    models: dict[str, Any], beside: dict[str, Any]
+) -> None:
+    document = {"shared_config": [*({name: value} for name, value in beside.items()), {"models": models}]}
+
+    result = await parsed(json.dumps(document, ensure_ascii=False))
+
+    assert result is not None
+    assert [entry.alias for entry in result.entries] == list(models)
+    assert all((entry.model is None) == bool(entry.reason) for entry in result.entries)
+    assert result.ignored_sections == tuple(beside)
