@@ -13,7 +13,7 @@ from graphql import FieldNode, GraphQLError
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from ...resolvers.errors import BadUserInput, RequestError, Unavailable
-from ...store import StoreUnavailable
+from ...store import KeyringError, StoreCorrupt, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +94,9 @@ def _log_bug(error: GraphQLError, cause: Exception, query: str, variables: Mappi
     if isinstance(cause, GraphQLError):
         # A result that does not fit its type: the message holds the result.
         text = _without_found(cause.message)
+    elif isinstance(cause, StoreCorrupt | KeyringError):
+        # No bug: damage, or a key that is missing. The text says what to do.
+        text = str(cause)
     else:
         text = "".join(traceback.format_exception(cause))
     path = ".".join(map(str, error.path or ()))
