@@ -332,7 +332,11 @@ async def test_a_frozen_peer_delays_no_stop(serve: Any, monkeypatch: pytest.Monk
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
         writer.write(raw_request("subscription { large }"))
         await writer.drain()
-        await server.probe.until(lambda: server.probe.pulled > 1)
+        pulled = 0
+        # Until neither the kernel nor the peer takes more.
+        while not pulled or server.probe.pulled > pulled:
+            pulled = server.probe.pulled
+            await asyncio.sleep(0.1)
         await server.endpoint.close()
         assert server.endpoint.open_connections == 0
         assert server.probe.running == 0
@@ -392,3 +396,45 @@ async def test_who_does_not_finish_a_request_is_dropped(
             await stream.next()
             await client.subscribe("1", "{ hello }")
             assert (await client.receive())["payload"] == {"data": {"hello": "Ada"}}
+
+
+LARGE = 12 * 1024 * 1024
+"""More than the kernel keeps for a peer that does not read."""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def impatient(serve: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """A server that waits only a moment for a request, and for a peer to read."""
+    monkeypatch.setattr(uvicorn_protocol, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(uvicorn_protocol, "LINGER_SECONDS", 0.2)
+    async with serve(Limits(message_bytes=2 * LARGE)) as server:
+        yield server
+
+
+def large_request() -> bytes:
+    query = {"query": "query($name: String) { hello(name: $name) }", "variables": {"name": "x" * LARGE}}
+    body = json.dumps(query).encode()
+    return (REQUEST % (len(body), body)).replace(b"text/event-stream", b"application/json")
+
+
+async def test_a_peer_that_does_not_read_its_answer_is_dropped(impatient: Any) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", impatient.port, limit=1)
+    writer.write(large_request())
+    await writer.drain()
+    # No answer is an answer that never came, so wait until there is one.
+    await until(lambda: impatient.uvicorn.server_state.total_requests == 1)
+    await until(lambda: not impatient.uvicorn.server_state.connections)
+    writer.close()
+
+
+async def test_a_peer_that_reads_slowly_gets_all_of_its_answer(impatient: Any) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", impatient.port, limit=1)
+    writer.write(large_request())
+    await writer.drain()
+    received = 0
+    async with asyncio.timeout(20):
+        while chunk := await reader.read(LARGE // 20):
+            received += len(chunk)
+            await asyncio.sleep(0.02)
+    assert received > LARGE
+    writer.close()
