@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -108,6 +109,12 @@ class PostgresServer:
     def kill(self) -> None:
         """`kill -9` of its first process; the backends end by themselves when they notice."""
         self._signal(signal.SIGKILL)
+
+    def kill_backend(self, pid: int) -> None:
+        """`kill -9` of the process of one connection; `pid` as PostgreSQL calls it."""
+        assert self._process is not None
+        assert pid in {child.pid for child in psutil.Process(self._process.pid).children()}
+        os.kill(pid, signal.SIGKILL)
 
     def _make(self) -> None:
         password = self._folder / "password"
