@@ -19,12 +19,13 @@ from starlette.types import Receive, Scope, Send
 
 from ..resolvers.access import Context, Principal
 from ..resolvers.api_keys import ensure_admin_key
-from ..resolvers.errors import ResolverError
+from ..resolvers.errors import ResolverError, Unauthenticated
 from ..resolvers.seeding import seed
 from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
 from .authentication import authenticate
 from .database import StartError, database_url, prepare_database, read_keyring
+from .denials import Denials, source
 from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
 from .housekeeping import housekeeping
@@ -90,6 +91,8 @@ class _GraphQL:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services: Services = scope["app"].state.services
+        # For all that this connection does, in tasks of its own too.
+        source.set(scope["client"][0] if scope.get("client") else None)
         await services.endpoint(scope, receive, send)
 
 
@@ -133,16 +136,24 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         except StoreError as error:
             raise StartError(str(error)) from error
 
-        async def principal(authorization: str | None) -> Principal:
-            return await authenticate(store, authorization)
-
         await stack.enter_async_context(housekeeping(store, settings))
+        denials = Denials(store.audit_log)
+        await stack.enter_async_context(denials.written())
+
+        async def principal(authorization: str | None) -> Principal:
+            try:
+                return await authenticate(store, authorization)
+            except Unauthenticated as error:
+                denials.unauthenticated(error)
+                raise
+
         endpoint = GraphQLEndpoint(
             schema,
             authenticate=principal,
             context=lambda principal: Context(principal, store, feed),
             limits=settings.limits,
             allowed_origins=settings.allowed_origins,
+            on_refusal=denials.refused,
         )
         stack.push_async_callback(endpoint.close)
         yield Services(store, feed, endpoint)

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from ...resolvers.errors import Forbidden, Unavailable
 from .connections import Connections
 from .environment import Authenticate, Environment, MakeContext
-from .execution import Executor
+from .execution import Executor, OnRefusal
 from .http import HttpRefusal, error_response, refusal, serve_http
 from .limits import Limits
 from .websocket import Connection
@@ -21,6 +21,7 @@ class GraphQLEndpoint:
     `authenticate` takes the value of an Authorization header, or of `authorization` in `connection_init` (None: there
     is none), and raises resolvers.errors.Unauthenticated. `context` makes `info.context` for each operation.
     `allowed_origins` (such as `https://console.example`) may act, and read answers, besides the endpoint's own origin.
+    `on_refusal` hears of each RequestError that a resolver answers with; it must not raise.
     """
 
     def __init__(
@@ -31,8 +32,11 @@ class GraphQLEndpoint:
         context: MakeContext,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         allowed_origins: frozenset[str] = frozenset(),
+        on_refusal: OnRefusal | None = None,
     ) -> None:
-        self._environment = Environment(Executor(schema, limits), authenticate, context, limits, allowed_origins)
+        self._environment = Environment(
+            Executor(schema, limits, on_refusal), authenticate, context, limits, allowed_origins
+        )
         self._connections = Connections()
         self._stopping = False
         # Whoever is allowed may send any header: none of them means more to us than to a page of our own. No cookies:

@@ -47,7 +47,7 @@ def request_error(message: str, code: str = BadUserInput.code) -> FormattedError
 
 
 def _format(error: GraphQLError, query: str, variables: Mapping[str, Any]) -> FormattedError:
-    cause = _cause(error)
+    cause = cause_of(error)
     extensions: dict[str, Any] = {}
     if isinstance(cause, RequestError):
         message, extensions["code"] = str(cause), cause.code
@@ -69,7 +69,7 @@ def _format(error: GraphQLError, query: str, variables: Mapping[str, Any]) -> Fo
     return formatted
 
 
-def _cause(error: GraphQLError) -> Exception:
+def cause_of(error: GraphQLError) -> Exception:
     """The innermost error; a GraphQLError when no foreign exception is behind it."""
     cause: Exception = error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:

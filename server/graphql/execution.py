@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass
@@ -10,17 +10,23 @@ from typing import Any
 
 import orjson
 import strawberry
-from graphql import GraphQLError, OperationType
+from graphql import FieldNode, GraphQLError, OperationType
 from graphql.execution import Executor as GraphQLCoreExecutor
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionResult as StrawberryResult
 from strawberry.types.execution import PreExecutionError
 
+from ...resolvers.errors import RequestError
 from .documents import Document, DocumentRefused, check_cost, document_parser
-from .errors import FormattedError, format_errors
+from .errors import FormattedError, cause_of, format_errors
 from .limits import Limits
 from .request import GraphQLRequest
+
+OnRefusal = Callable[[Any, str | None, RequestError], None]
+"""Takes the context of an operation, the name in the schema of the field that was refused (None: the whole operation),
+and why.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,14 @@ class Result:
 
 
 class Executor:
-    """Executes requests on a schema, within the limits of documents."""
+    """Executes requests on a schema, within the limits of documents.
 
-    def __init__(self, schema: strawberry.Schema, limits: Limits) -> None:
+    `on_refusal` hears of each RequestError that a resolver raised, None: nobody does.
+    """
+
+    def __init__(self, schema: strawberry.Schema, limits: Limits, on_refusal: OnRefusal | None = None) -> None:
         self._schema = _equip(schema)
+        self._on_refusal = on_refusal
         self._graphql_schema = schema._schema
         self._parse_document = document_parser(self._graphql_schema, limits)
         self._limits = limits
@@ -78,6 +88,7 @@ class Executor:
             operation_name=operation.name,
             operation_extensions=dict(operation.request.extensions),
         )
+        self._report(result, context)
         return _result(operation, result)
 
     async def stream(self, operation: Operation, context: Any) -> AsyncGenerator[Result, None]:
@@ -97,10 +108,20 @@ class Executor:
         )
         async with aclosing(results):
             async for event in results:
+                self._report(event, context)
                 result = _result(operation, event)
                 yield result
                 if not result.executed:
                     return
+
+    def _report(self, result: StrawberryResult, context: Any) -> None:
+        if self._on_refusal is None:
+            return
+        for error in result.errors or ():
+            cause = cause_of(error)
+            if isinstance(cause, RequestError):
+                field = next((node.name.value for node in error.nodes or () if isinstance(node, FieldNode)), None)
+                self._on_refusal(context, field, cause)
 
 
 def _result(operation: Operation, result: StrawberryResult) -> Result:
