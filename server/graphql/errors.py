@@ -50,6 +50,8 @@ def _format(error: GraphQLError, query: str, variables: Mapping[str, Any]) -> Fo
     cause = cause_of(error)
     extensions: dict[str, Any] = {}
     if isinstance(cause, RequestError):
+        if isinstance(cause.__cause__, StoreUnavailable):
+            logger.warning("the store is unavailable: %s", cause.__cause__)
         message, extensions["code"] = str(cause), cause.code
     elif isinstance(cause, StoreUnavailable):
         logger.warning("the store is unavailable: %s", cause)
