@@ -19,8 +19,9 @@ from graphql import (
     SelectionSetNode,
     parse,
     specified_rules,
+    validate,
 )
-from strawberry.schema.schema import validate_document
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from ...resolvers.errors import LimitExceeded
 from .cost import OperationCosts
@@ -75,12 +76,18 @@ def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
 
     What an operation costs depends on its variables too: `check_cost` compares it with the limit.
     """
-    rules = (*specified_rules, *(() if limits.introspection else (NoSchemaIntrospectionCustomRule,)))
+    # Without Strawberry's rule for `Maybe`, whose messages speak of Python's types: what it refuses is refused anyway,
+    # as a member of a @oneOf.
+    rules = (
+        *specified_rules,
+        OneOfInputValidationRule,
+        *(() if limits.introspection else (NoSchemaIntrospectionCustomRule,)),
+    )
 
     def parse_document(query: str, /) -> Document:
         document = Document(query)
         document.tree = _parse(query, limits.tokens)
-        if errors := validate_document(schema, document.tree, rules):
+        if errors := validate(schema, document.tree, rules):
             raise DocumentRefused([_limit_error(_TOO_COMPLEX) if _is_abort(error) else error for error in errors])
         _check_limits(document.tree, limits)
         costs = OperationCosts(schema, document.tree, variables=None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from graphql import OperationDefinitionNode, build_schema, get_introspection_query, parse
+from graphql import GraphQLInputObjectType, OperationDefinitionNode, build_schema, get_introspection_query, parse
+from strawberry.types.base import StrawberryMaybe, StrawberryOptional
 
+from modelwire.schema import schema as modelwire_schema
 from modelwire.server.graphql import documents
 from modelwire.server.graphql.documents import DocumentRefused, document_parser
 from modelwire.server.graphql.errors import format_errors
@@ -132,3 +134,31 @@ def test_valid_documents_are_remembered_up_to_a_length(monkeypatch: pytest.Monke
         with pytest.raises(DocumentRefused):
             document("{ c }")
     assert len(parsed) == 5
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ modelConfig(by: {id: null}) { id } }",
+        '{ modelConfig(by: {id: "a", alias: null}) { id } }',
+        "{ modelConfig(by: {}) { id } }",
+        'mutation { createModelConfig(input: {alias: "a", auth: {none: null}}) { __typename } }',
+        "query ($id: ID) { modelConfig(by: {id: $id}) { id } }",
+    ],
+)
+def test_what_is_wrong_with_a_one_of_is_said_once_and_in_terms_of_the_api(query: str) -> None:
+    with pytest.raises(DocumentRefused) as caught:
+        document_parser(modelwire_schema._schema, DEFAULTS)(query)
+    (error,) = caught.value.errors
+    assert "ModelConfigRef" in error.message or "ModelAuthInput" in error.message
+    assert "Maybe" not in error.message
+
+
+def test_null_is_refused_by_members_of_one_of_alone() -> None:
+    """The schema's own types: no other field is given a rule of its own by the documents' validation."""
+    for name, type_ in modelwire_schema._schema.type_map.items():
+        definition = type_.extensions.get("strawberry-definition")
+        if isinstance(type_, GraphQLInputObjectType) and not definition.is_one_of:
+            for field in definition.fields:
+                maybe = isinstance(field.type, StrawberryMaybe)
+                assert not maybe or isinstance(field.type.of_type, StrawberryOptional), f"{name}.{field.name}"
