@@ -144,19 +144,22 @@ class Database:
         """Call `connected`, then `wake` whenever something may have been committed, until the connection breaks or
         the task is cancelled. Raises StoreError.
         """
+        # The driver's own connection. A cancellation while it is made must not leave it behind.
+        connection: Any = None
+
+        async def connect() -> None:
+            nonlocal connection
+            pooled = await self._listener_engine.raw_connection()
+            connection = pooled.driver_connection
+            pooled.detach()
+
         with self._errors.translated():
-            connection = await _to_the_end(self._listener_connection())
             try:
+                await _to_the_end(connect())
                 await self._dialect.listen(connection, connected, wake, poll_seconds=poll_seconds)
             finally:
-                await _to_the_end(connection.close())
-
-    async def _listener_connection(self) -> Any:
-        """The driver's own connection; whoever asked for it closes it."""
-        pooled = await self._listener_engine.raw_connection()
-        connection = pooled.driver_connection
-        pooled.detach()
-        return connection
+                if connection is not None:
+                    await _to_the_end(connection.close())
 
     async def close(self) -> None:
         """Close the connections, after the transaction that is being written now. Later use raises StoreUnavailable."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol
@@ -202,3 +204,17 @@ async def listening(admin: psycopg.Connection) -> None:
     """Wait until one connection listens."""
     while admin.execute(f"SELECT count(*) {LISTENERS}").fetchall() != [(1,)]:  # noqa: ASYNC110 - it is in the database
         await asyncio.sleep(0.01)
+
+
+async def test_a_listener_that_is_stopped_while_it_connects_leaves_nothing_behind(store: Store) -> None:
+    """Cancelled after each number of turns of the loop; a connection that was left open warns when it is collected."""
+    for turns in range(40):
+        task = asyncio.create_task(store.follow_commits(Wakes(), poll_seconds=NEVER))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
