@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         description="PostgreSQL ends a statement that takes longer, waiting for other writers included.",
         json_schema_extra={"unit": "s"},
     )
+    mirror_configs: int = Field(
+        10_000,
+        ge=0,
+        description="So many model configs, some kB each, are kept in memory by every worker, to answer reads while "
+        "the database is away; with more, such reads fail.",
+    )
     data_dir: Path = Field(
         default_factory=_data_dir,
         description="The folder of the embedded database and of the key file that opens its secrets.",
@@ -255,6 +261,7 @@ class Settings(BaseSettings):
             pool_size=self.database_pool_size,
             connect_timeout_seconds=self.database_connect_timeout_seconds,
             statement_timeout_seconds=self.database_statement_timeout_seconds,
+            mirror_configs=self.mirror_configs,
         )
 
     @property

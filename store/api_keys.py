@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy import insert, select
 
 from .audit import AuditAction, AuditEvent, append
 from .database import Database
+from .errors import StoreUnavailable
 from .records import AliasPatterns, ApiKey
 from .tables import api_keys
+
+MEMORY_SECONDS = 900.0
+"""How long a key is believed in that cannot be looked up: one that another server revoked still opens this one."""
+
+_MEMORY_KEYS = 10_000
 
 
 class ApiKeys:
@@ -15,6 +23,7 @@ class ApiKeys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._seen: dict[str, tuple[float, ApiKey]] = {}
 
     async def add(self, key: ApiKey) -> None:
         """Keep a new key. Raises StoreError when one with this id exists."""
@@ -43,7 +52,26 @@ class ApiKeys:
             await append(connection, [event], at=key.created_at)
 
     async def find(self, id: str) -> ApiKey | None:  # noqa: A002 - the API's name
-        """The key with this id, revoked and expired ones too; None when there is none."""
+        """The key with this id, revoked and expired ones too; None when there is none.
+
+        While the database is away: as it was the last time, if that is not longer ago than MEMORY_SECONDS.
+        """
+        try:
+            key = await self._find(id)
+        except StoreUnavailable:
+            seen_at, key = self._seen.get(id, (0.0, None))
+            if key is None or time.monotonic() - seen_at > MEMORY_SECONDS:
+                raise
+            return key
+        self._seen.pop(id, None)
+        if key is not None:
+            self._seen[id] = time.monotonic(), key
+            if len(self._seen) > _MEMORY_KEYS:
+                # The one that was not asked for for the longest time.
+                del self._seen[next(iter(self._seen))]
+        return key
+
+    async def _find(self, id: str) -> ApiKey | None:  # noqa: A002 - the API's name
         async with self._database.read() as connection:
             row = (await connection.execute(select(api_keys).where(api_keys.c.id == id))).first()
         if row is None:

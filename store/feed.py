@@ -8,7 +8,8 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from .errors import StoreError
+from .errors import StoreError, StoreUnavailable
+from .mirror import Mirror
 from .records import Change, Position, Selector, Snapshot
 from .watch import PendingChanges, Watch, WatchBookmark, WatchEvent, WatchIndex, WatchSnapshot
 
@@ -23,7 +24,10 @@ class ChangeLog(Protocol):
     @property
     def id(self) -> str: ...
 
-    async def revision(self) -> int: ...
+    @property
+    def mirror(self) -> Mirror: ...
+
+    async def load_mirror(self) -> int: ...
 
     async def compacted_revision(self) -> int: ...
 
@@ -66,7 +70,7 @@ class Feed:
 
     async def start(self) -> None:
         """Begin to follow the log from its end. Raises StoreError when it cannot be read."""
-        self._revision = await self._store.revision()
+        self._revision = await self._store.load_mirror()
         self._store_id = self._store.id
         follow = self._store.follow_commits(self.wake, poll_seconds=self._poll_seconds)
         self._tasks = [
@@ -125,9 +129,13 @@ class Feed:
         if since.store_id != self._store_id or since.revision > registered_at:
             return await self._snapshot(watch, reset=True)
         if since.revision < registered_at:
-            log = await self._store.changes(after=since.revision, concerning=watch.selector)
-            # Asked after the read: a compaction in between would have taken rows out of it.
-            compacted = since.revision < await self._store.compacted_revision()
+            try:
+                log = await self._store.changes(after=since.revision, concerning=watch.selector)
+                # Asked after the read: a compaction in between would have taken rows out of it.
+                compacted = since.revision < await self._store.compacted_revision()
+            except StoreUnavailable:
+                # The state may still be told, if it is in memory, and the difference may not.
+                return await self._snapshot(watch, reset=True)
             if compacted or self._store.id != since.store_id:
                 return await self._snapshot(watch, reset=True)
             missed = PendingChanges(change for change in log if change.revision <= registered_at)
@@ -183,11 +191,12 @@ class Feed:
                 for watch in self._watches.concerned(change):
                     watch.offer(change)
             if changes:
+                self._store.mirror.apply(changes)
                 self._revision = changes[-1].revision
 
     async def _start_over(self) -> None:
         """Another store is in the place of the one that the watches know: a backup was restored."""
-        revision = await self._store.revision()
+        revision = await self._store.load_mirror()
         logger.warning("the database has another identity, a backup was restored: subscribers get its state anew")
         self._store_id, self._revision = self._store.id, revision
         for watch in self._watches.everyone():

@@ -57,6 +57,15 @@ class Listing:
             case OrderBy.PROVIDER:
                 return (config.provider or "", config.alias)
 
+    def holds(self, config: ModelConfig) -> bool:
+        """Whether it is in this list."""
+        return (
+            _matches(self, config)
+            and self.provider in (None, config.provider)
+            and self.configured in (None, config.configured)
+            and self.is_default in (None, config.is_default)
+        )
+
 
 # Revisions, not dates, say what was written later: clocks are set back, and the change log has an index on these.
 _KEYS: dict[OrderBy, tuple[ColumnElement[Any], ...]] = {

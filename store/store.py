@@ -14,14 +14,16 @@ from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions
 from .commits import follow_commits
 from .database import Connection, Database
+from .errors import StoreUnavailable
 from .listing import Listing, Place, find_page
 from .migrate import read_store_id
+from .mirror import Mirror
 from .options import DatabaseOptions
 from .records import Change, ModelConfig, Position, Secrets, Selector, Snapshot
 from .retention import Retention, compact
 from .rotation import SealedRows
 from .secrets import Keyring
-from .tables import store_meta
+from .tables import model_configs, store_meta
 from .transaction import Transaction, open_secrets
 
 logger = logging.getLogger(__name__)
@@ -34,20 +36,25 @@ async def open_store(url: str, keyring: Keyring, options: DatabaseOptions | None
     """
     # Without asyncio, because a connection of aiosqlite that could not be made leaves a thread behind.
     store_id = await asyncio.to_thread(read_store_id, url)
-    return Store(Database(url, options), keyring, store_id)
+    options = options or DatabaseOptions()
+    return Store(Database(url, options), keyring, store_id, options.mirror_configs)
 
 
 class Store:
     """What `open_store` gives. All methods but `open_secrets` and `on_commit` raise StoreUnavailable when the database
     cannot be reached or written to, and StoreCorrupt when it is damaged.
+
+    While it cannot be reached, `find`, `page` and `snapshot` answer from `mirror`, if a Feed keeps it: with the state
+    at the Feed's position, which another server may be ahead of.
     """
 
-    def __init__(self, database: Database, keyring: Keyring, store_id: str) -> None:
+    def __init__(self, database: Database, keyring: Keyring, store_id: str, max_mirrored: int = 0) -> None:
         self._database = database
         self._keyring = keyring
         self._id = store_id
         self._former_ids: set[str] = set()
         self._callbacks: list[Callable[[], None]] = []
+        self.mirror = Mirror(max_mirrored)
         self.api_keys = ApiKeys(database)
         self.audit_log = AuditLog(database)
         self.sealed_rows = SealedRows(database, keyring)
@@ -61,6 +68,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections, once a transaction in progress has ended. May be called twice."""
+        self.mirror.clear()
         await self._database.close()
 
     @asynccontextmanager
@@ -86,8 +94,18 @@ class Store:
 
     async def find(self, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
         """The current config with this id or this alias; give exactly one. None when there is none."""
-        async with self._database.read() as connection:
-            return await find_config(connection, id=id, alias=alias)
+        if (id is None) == (alias is None):
+            raise TypeError("give exactly one of id and alias")
+        try:
+            async with self._database.read() as connection:
+                return await find_config(connection, id=id, alias=alias)
+        except StoreUnavailable:
+            by_id = None if id is None else frozenset({id})
+            by_alias = None if alias is None else frozenset({alias})
+            remembered = self.mirror.snapshot(Selector(ids=by_id, aliases=by_alias))
+            if remembered is None:
+                raise
+            return next(iter(remembered.configs), None)
 
     async def page(self, listing: Listing, *, first: int, after: Place | None = None) -> list[ModelConfig]:
         """The first `first` configs of a list, or all there are, behind a place in it (None: from its begin).
@@ -96,15 +114,42 @@ class Store:
         changes it costs the rows of the change log between its ends. In that of providers, and with `search` or another
         filter, it costs a look at every config there is, in the database; for `search` and globs in Python.
         """
-        async with self._database.read() as connection:
-            return await find_page(connection, listing, first=first, after=after)
+        try:
+            async with self._database.read() as connection:
+                return await find_page(connection, listing, first=first, after=after)
+        except StoreUnavailable:
+            remembered = self.mirror.page(listing, first=first, after=after)
+            if remembered is None:
+                raise
+            return remembered
 
     async def snapshot(self, selector: Selector) -> Snapshot:
         """All that a selector names, by alias, and the revision at which it was so: both of one moment."""
+        try:
+            return await self._snapshot(selector)
+        except StoreUnavailable:
+            remembered = self.mirror.snapshot(selector)
+            if remembered is None:
+                raise
+            return remembered
+
+    async def _snapshot(self, selector: Selector) -> Snapshot:
         async with self._database.read() as connection:
             position = await self._position(connection)
             configs = tuple(await find_configs(connection, selector))
         return Snapshot(store_id=position.store_id, revision=position.revision, configs=configs)
+
+    async def load_mirror(self) -> int:
+        """Load the current configs into `mirror`, unless there are too many; the revision at which they are so."""
+        self.mirror.clear()
+        async with self._database.read() as connection:
+            revision = (await self._position(connection)).revision
+            too_many = select(model_configs.c.id).offset(self.mirror.max_configs).limit(1)
+            if (await connection.execute(too_many)).first() is not None:
+                return revision
+        snapshot = await self._snapshot(Selector())
+        self.mirror.load(snapshot)
+        return snapshot.revision
 
     async def revision(self) -> int:
         """The revision of the last transaction that was committed."""

@@ -23,6 +23,7 @@ from modelwire.store import (
     WatchEvent,
     WatchSnapshot,
 )
+from modelwire.store.mirror import Mirror
 
 OpenAgain = Callable[[], Awaitable[Store]]
 
@@ -194,8 +195,12 @@ class UnreliableLog:
     def id(self) -> str:
         return self._store.id
 
-    async def revision(self) -> int:
-        return await self._store.revision()
+    @property
+    def mirror(self) -> Mirror:
+        return self._store.mirror
+
+    async def load_mirror(self) -> int:
+        return await self._store.load_mirror()
 
     async def compacted_revision(self) -> int:
         return await self._store.compacted_revision()

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 from modelwire.store import Auth, Change, Feed, ModelConfig, Operation, Selector, Snapshot, WatchChange
+from modelwire.store.mirror import Mirror
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,8 +21,9 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.log: list[Change] = []
+        self.mirror = Mirror(0)
 
-    async def revision(self) -> int:
+    async def load_mirror(self) -> int:
         return len(self.log)
 
     async def compacted_revision(self) -> int:
