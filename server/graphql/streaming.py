@@ -26,7 +26,7 @@ LAST_PART_TIMEOUT_SECONDS = 1.0
 
 
 class Unwritable(Exception):
-    """The stream is over, or its peer does not read."""
+    """The peer left, or does not read."""
 
 
 class Stream:
@@ -144,8 +144,6 @@ class Stream:
                 await asyncio.wait({step})
 
     async def _write_body(self, body: bytes) -> None:
-        if self._stopped:
-            raise Unwritable
         await self._write({"type": "http.response.body", "body": body, "more_body": True})
 
     async def _write(self, message: dict[str, object]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -204,6 +206,18 @@ async def test_a_token_that_has_expired_already_gets_no_result() -> None:
         await task
         assert "Token expired" in peer.body
         assert "data: 1" not in peer.body
+
+
+async def test_a_stream_that_is_over_is_not_kept_until_its_token_expires() -> None:
+    expires_at = datetime.now(UTC) + timedelta(days=1)
+    async with served(principal=dataclasses.replace(PRINCIPAL, expires_at=expires_at)) as (peer, task):
+        peer.source.may_end.set()
+        peer.source.events.put_nowait(None)
+        await task
+        stream = weakref.ref(peer.stream)
+        del peer.stream
+        gc.collect()
+        assert stream() is None
 
 
 @pytest.mark.parametrize("can_abort", [True, False])
