@@ -57,8 +57,8 @@ def _keyring(settings: Settings, *, make: bool) -> tuple[Keyring, bool]:
         # A key file here would be another one on every server, and gone with the container.
         raise StartError(
             "MODELWIRE_ENCRYPTION_KEYS is not set: with PostgreSQL the keys that seal secrets must be given, the same "
-            "to every server. A new one is the output of `openssl rand -base64 32 | tr '+/' '-_'`; keep a copy, only "
-            "the keys open what is stored"
+            "to every server. `modelwire keys generate` prints a new one; keep a copy, only the keys open what is "
+            "stored"
         )
     if not make and not settings.key_file.exists():
         raise StartError(
