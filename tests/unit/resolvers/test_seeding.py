@@ -77,7 +77,7 @@ async def test_nothing_given_leaves_the_placeholders(store: Store) -> None:
 
 
 async def test_the_variables_configure_both_default_aliases(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "modelwire")
 
     assert await seed(store, file=None, environment=VARIABLES)
 
@@ -137,7 +137,7 @@ async def test_a_model_that_cannot_be_taken_is_said_and_the_other_is_seeded(
 async def test_a_file_goes_before_the_variables_and_its_variables_are_looked_up(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "modelwire")
     environment = {**VARIABLES, "IMAGE_MODEL_NAME": "openai/dall-e-3", "IMAGE_SERVICE_ENDPOINT": "http://h"}
 
     assert await seed(store, file=SAM, environment=environment)
