@@ -62,7 +62,11 @@ def list_keys(config: Path | None, *, output: Output) -> None:
 def _described(use: KeyUse) -> str:
     if use.rows == 0:
         return "seals nothing"
-    return f"seals {use.rows} version{'s' if use.rows > 1 else ''}, {use.current} of them current"
+    return f"seals {_versions(use.rows)}, {use.current} of them current"
+
+
+def _versions(count: int) -> str:
+    return f"{count} version{'' if count == 1 else 's'}"
 
 
 @dataclass
@@ -96,7 +100,7 @@ def rotate_keys(config: Path | None, *, new: bool, yes: bool, output: Output) ->
         asyncio.run(_rotate(settings, rotation, new=new, quiet=output is Output.JSON))
     except KeyboardInterrupt:
         raise CommandError(
-            f"interrupted with {rotation.left} versions left under other keys; nothing is lost: run "
+            f"interrupted, {_versions(rotation.left)} left under other keys; nothing is lost: run "
             "`modelwire keys rotate` again"
         ) from None
     _print(rotation, output)
@@ -121,7 +125,7 @@ async def _rotate(settings: Settings, rotation: Rotation, *, new: bool, quiet: b
         rotation.key = rows.key_names[0]
         rotation.left = await _left(rows)
         if not quiet and rotation.left:
-            typer.echo(f"{rotation.left} versions are to be sealed under the key {rotation.key}.")
+            typer.echo(f"To be sealed under the key {rotation.key}: {_versions(rotation.left)}.")
         for _ in range(_PASSES):
             if not await _pass(rows, rotation, quiet=quiet):
                 break
@@ -165,12 +169,12 @@ def _print(rotation: Rotation, output: Output) -> None:
         result["retiredTo"] = result.pop("retired_to")
         typer.echo(json.dumps(result, indent=2))
         return
-    typer.echo(f"{rotation.resealed} versions were sealed again under the key {rotation.key}.")
+    typer.echo(f"Sealed again under the key {rotation.key}: {_versions(rotation.resealed)}.")
     for problem in rotation.problems:
         typer.echo(f"Left as it is: {problem}", err=True)
     if rotation.left:
         typer.echo(
-            f"{rotation.left} versions are still sealed under: {', '.join(rotation.needed)}. Keep these keys; if "
+            f"Still sealed under {', '.join(rotation.needed)}: {_versions(rotation.left)}. Keep these keys; if "
             "servers run that still seal under them, restart those and run `modelwire keys rotate` again.",
             err=True,
         )

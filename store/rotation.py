@@ -65,12 +65,21 @@ class SealedRows:
         """Raises UnknownKey when a key is missing that current configs need, KeyringError when one is another key
         than the one of that name that they were sealed under.
         """
-        for name, use in sorted((await self.key_uses()).items()):
-            if use.current and not await self._fits(name):
+        statement = (
+            select(changes.c.sealing_key, func.count())
+            .join(heads, _is_head)
+            .where(changes.c.sealing_key.is_not(None))
+            .group_by(changes.c.sealing_key)
+            .order_by(changes.c.sealing_key)
+        )
+        async with self._database.read() as connection:
+            needed: list[Any] = list(await connection.execute(statement))
+        for name, count in needed:
+            if not await self._fits(name):
                 raise KeyringError(
-                    f"the encryption key {name!r} does not open the secrets of {use.current} model configs that are "
-                    f"sealed under a key of that name: give the right one in {self._keyring.source}, or restore a "
-                    "backup if the database was changed from outside"
+                    f"the encryption key {name!r} does not open the secrets of {count} model configs that are sealed "
+                    f"under a key of that name: give the right one in {self._keyring.source}, or restore a backup if "
+                    "the database was changed from outside"
                 )
 
     async def _fits(self, name: str) -> bool:

@@ -56,7 +56,7 @@ async def test_a_key_file_is_rotated_under_a_running_server(server, make_client)
     rotated = modelwire(server, "keys", "rotate", "--new-key")
     (new,) = Keyring.from_file(key_file)[0].names
     assert (rotated.returncode, rotated.stderr) == (0, "")
-    assert f"1 versions were sealed again under the key {new}." in rotated.stdout
+    assert f"Sealed again under the key {new}: 1 version." in rotated.stdout
     assert f"No longer needed: {old}. It was moved to {key_file}.retired" in rotated.stdout
 
     assert (await client.execute(RESOLVE))["modelConfig"] == before
