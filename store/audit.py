@@ -37,6 +37,7 @@ class AuditAction(StrEnum):
     MODEL_CONFIG_DELETE = "model_config.delete"
     API_KEY_CREATE = "api_key.create"
     ACCESS_DENIED = "access.denied"
+    STORE_RESTORE = "store.restore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from sqlalchemy import make_url, update
 
 from . import sqlite
+from .audit import AuditAction, AuditEvent
 from .database import database_location, synchronous_transaction
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
 from .migrate import migrate, new_store_id, read_store_id
@@ -85,6 +86,10 @@ async def restore(url: str, file: Path, keyring: Keyring) -> Copied:
         store = await open_store(copy_url, keyring)
         try:
             await store.sealed_rows.check()
+            # Without it the audit log would only end earlier than it did.
+            details = {"revision": await store.revision()}
+            event = AuditEvent(action=AuditAction.STORE_RESTORE, actor="system", details=details)
+            await store.audit_log.record([event])
         finally:
             await store.close()
         copied = await asyncio.to_thread(_look, draft)

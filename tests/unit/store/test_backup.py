@@ -120,6 +120,8 @@ async def test_a_restore_replaces_all_under_an_open_store(url: str, folder: Path
     kept = await store.find(alias="kept")
     assert kept is not None
     assert store.open_secrets(kept).auth == {"api_key": "secret of kept"}
+    (entry,) = await store.audit_log.page(first=1)
+    assert (entry.action, entry.actor, entry.details) == ("store.restore", "system", {"revision": 2})
     # Writers go on where the backup ended, and another restore is another identity.
     assert await create(store, "afterwards") == 3
     assert (await restore(url, file, KEYS)).position != copied.position
