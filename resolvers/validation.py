@@ -14,6 +14,7 @@ from .auth_types import AUTH_SCHEMES, AuthField, AuthScheme, FieldKind
 from .errors import InvalidInput
 from .inputs import AuthInput, ModelConfigInput, Unset
 from .params import REFUSED_PARAMS
+from .providers import is_provider, similar_provider
 from .references import PREFIX, is_reference
 
 MAX_NAME_LENGTH = 100
@@ -39,12 +40,8 @@ def validate_input(given: ModelConfigInput) -> None:
         validate_alias(given.alias)
     if isinstance(given.description, str):
         _validate_description(given.description)
-    if isinstance(given.provider, str) and not _PROVIDER.fullmatch(given.provider):
-        raise InvalidInput(
-            "provider must be the name of a LiteLLM provider, such as openai or vertex_ai: 1 to 64 lower-case letters, "
-            "digits, _ . or -, with a letter or digit first",
-            ("input", "provider"),
-        )
+    if isinstance(given.provider, str):
+        _validate_provider(given.provider)
     if isinstance(given.model, str):
         _validate_line("model", given.model, MAX_MODEL_LENGTH, ("input", "model"))
     if isinstance(given.api_base, str) and not is_reference(given.api_base):
@@ -55,6 +52,20 @@ def validate_input(given: ModelConfigInput) -> None:
         _validate_auth(given.auth)
     if not isinstance(given.params, Unset) and given.params is not None:
         _validate_params(given.params)
+
+
+def _validate_provider(provider: str) -> None:
+    path = ("input", "provider")
+    if not _PROVIDER.fullmatch(provider):
+        raise InvalidInput(
+            "provider must be the name of a LiteLLM provider, such as openai or vertex_ai: 1 to 64 lower-case letters, "
+            "digits, _ . or -, with a letter or digit first",
+            path,
+        )
+    if not is_provider(provider):
+        similar = similar_provider(provider)
+        meant = "`providers` lists them" if similar is None else f"did you mean {similar}?"
+        raise InvalidInput(f"provider must be the name of a LiteLLM provider; {provider} is none: {meant}", path)
 
 
 def validate_alias(alias: str | None, path: Path = ("input", "alias")) -> None:

@@ -8,9 +8,9 @@ import strawberry
 from ..resolvers.export import ExportFormat
 from ..resolvers.importing import ImportFormat
 from ..resolvers.model_config_import import ImportAction
-from ..store import OrderBy
+from ..store import AuthType, OrderBy
 
-__all__ = ["ExportFormat", "ImportAction", "ImportFormat", "OrderBy", "OrderDirection"]
+__all__ = ["AuthType", "ExportFormat", "ImportAction", "ImportFormat", "OrderBy", "OrderDirection"]
 
 
 @strawberry.enum(description="Which end of a list comes first.")
@@ -69,4 +69,15 @@ _describe(
         "config in the database.",
     },
     name="ModelConfigOrderField",
+)
+_describe(
+    AuthType,
+    "How LiteLLM signs in to a model endpoint: the kinds that `ModelAuthInput` can give.",
+    {
+        AuthType.NONE: "Without credentials, or with those of the component's environment.",
+        AuthType.API_KEY: "With an API key.",
+        AuthType.OAUTH2_CLIENT_CREDENTIALS: "With a bearer token that is fetched with OAuth2 client credentials.",
+        AuthType.AWS_IAM: "By signing with AWS credentials.",
+        AuthType.GCP_SERVICE_ACCOUNT: "As a Google Cloud service account.",
+    },
 )

@@ -5,11 +5,13 @@ from typing import Annotated
 import strawberry
 from strawberry import Maybe
 
-from ..resolvers import audit, export, model_configs
+from ..resolvers import audit, export, model_configs, providers
+from ..resolvers.setup_status import setup_status
 from .audit import AuditEntryConnection
 from .base import After, First, Info, described
 from .enums import ExportFormat
 from .inputs import ModelConfigFilter, ModelConfigOrder, ModelConfigRef, value_of
+from .providers import Provider, SetupStatus
 from .types import ModelConfig, ModelConfigConnection, ModelConfigExport, Node, Viewer
 
 
@@ -77,3 +79,18 @@ class Query:
         behind = value_of(after)
         page = await audit.audit_log(info.context, first=value_of(first), after=behind)
         return AuditEntryConnection.of(page, after=behind)
+
+    @described("Whether the default aliases can be used. Needs `model_config:read`.")
+    async def setup_status(self, info: Info) -> SetupStatus:
+        return SetupStatus.of(await setup_status(info.context))
+
+    @described("All providers of LiteLLM, the common ones first. Needs `model_config:read`.")
+    async def providers(self, info: Info) -> list[Provider]:
+        return [Provider.of(found) for found in await providers.all_providers(info.context)]
+
+    @described("The provider of this name; null when LiteLLM has none. Needs `model_config:read`.")
+    async def provider(
+        self, info: Info, name: Annotated[str, strawberry.argument(description="LiteLLM's name, such as `openai`.")]
+    ) -> Provider | None:
+        found = await providers.find_provider(info.context, name)
+        return None if found is None else Provider.of(found)

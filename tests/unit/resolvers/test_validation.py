@@ -65,7 +65,7 @@ def test_refused_aliases(alias: str | None) -> None:
     assert refused.message.startswith("alias ")
 
 
-@pytest.mark.parametrize("provider", ["openai", "vertex_ai", "text-completion-openai", "a.b", "0", "a" * 64])
+@pytest.mark.parametrize("provider", ["openai", "vertex_ai", "text-completion-openai", "v0", "veniceai"])
 def test_providers(provider: str) -> None:
     validate_input(ModelConfigInput(provider=provider))
 
@@ -73,6 +73,22 @@ def test_providers(provider: str) -> None:
 @pytest.mark.parametrize("provider", ["", "OpenAI", "-x", "a/b", "a b", "a" * 65, "openai\n"])
 def test_refused_providers(provider: str) -> None:
     assert refusal(provider=provider).path == ("input", "provider")
+
+
+@pytest.mark.parametrize(
+    ("provider", "hint"),
+    [
+        ("opnai", "did you mean openai?"),
+        ("vertexai", "did you mean vertex_ai?"),
+        ("google", "did you mean gemini?"),
+        ("azure_openai", "did you mean azure?"),
+        ("xyzzy-corp", "`providers` lists them"),
+    ],
+)
+def test_providers_that_litellm_does_not_have(provider: str, hint: str) -> None:
+    refused = refusal(provider=provider)
+    assert refused.path == ("input", "provider")
+    assert refused.message == f"provider must be the name of a LiteLLM provider; {provider} is none: {hint}"
 
 
 @pytest.mark.parametrize("model", ["", " x", "x\t", "m" * 257])

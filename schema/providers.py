@@ -1,0 +1,89 @@
+"""Providers, as those see them who fill in a model config."""
+
+from typing import Self
+
+import strawberry
+
+from ..resolvers import providers, setup_status
+from ..resolvers.auth_types import AUTH_SCHEMES, AuthField
+from .enums import AuthType
+
+
+@strawberry.type(description="Whether the default aliases can be used, of those that the viewer may see.")
+class SetupStatus:
+    configured: bool = strawberry.field(description="Whether all of them have a provider and a model.")
+    missing: list[str] = strawberry.field(description="The aliases that have not.")
+
+    @classmethod
+    def of(cls, status: setup_status.SetupStatus) -> Self:
+        """Convert the resolver's answer."""
+        return cls(configured=status.configured, missing=list(status.missing))
+
+
+@strawberry.type(description="A field of a way to sign in.")
+class ProviderAuthField:
+    name: str = strawberry.field(description="Its name in the input, such as `apiKey`.")
+    litellm_name: str = strawberry.field(description="Its name among LiteLLM's keyword arguments, such as `api_key`.")
+    required: bool = strawberry.field(
+        description="Whether calls to this provider fail without it. A config can be stored without it when it is "
+        "secret."
+    )
+    secret: bool = strawberry.field(description="Whether it is sealed, and never shown.")
+    description: str = strawberry.field(description="What it holds.")
+
+    @classmethod
+    def of(cls, field: AuthField, *, required: bool) -> Self:
+        """Convert the record."""
+        return cls(
+            name=field.api_name,
+            litellm_name=field.litellm_name,
+            required=required,
+            secret=field.secret,
+            description=field.description,
+        )
+
+
+@strawberry.type(description="A way to sign in to a provider.")
+class ProviderAuthType:
+    type: AuthType = strawberry.field(description="Which one.")
+    input_name: str = strawberry.field(description="The field of `ModelAuthInput` that gives it, such as `apiKey`.")
+    fields: list[ProviderAuthField] = strawberry.field(description="What it consists of; empty for `none`.")
+
+    @classmethod
+    def of(cls, auth: providers.ProviderAuth) -> Self:
+        """Convert the record."""
+        return cls(
+            type=auth.type,
+            input_name=AUTH_SCHEMES[auth.type].api_name,
+            fields=[ProviderAuthField.of(field, required=field.name in auth.required) for field in auth.fields],
+        )
+
+
+@strawberry.type(description="A provider of models, by its LiteLLM name.")
+class Provider:
+    name: str = strawberry.field(description="LiteLLM's name, which goes into a config's `provider`.")
+    title: str = strawberry.field(description="What people call it.")
+    common: bool = strawberry.field(
+        description="Whether its other fields describe this provider. Those of the others say what holds for most."
+    )
+    auth_types: list[ProviderAuthType] = strawberry.field(description="The ways to sign in, the usual one first.")
+    default_api_base: str | None = strawberry.field(
+        description="Where calls go without an `apiBase`; null when other fields decide, or only LiteLLM knows."
+    )
+    api_base_required: bool = strawberry.field(description="Whether calls need an `apiBase`.")
+    model_prefix: str = strawberry.field(
+        description="What LiteLLM routes by, in front of the model: `litellmModel` has it, `model` need not."
+    )
+
+    @classmethod
+    def of(cls, provider: providers.Provider) -> Self:
+        """Convert the record."""
+        return cls(
+            name=provider.name,
+            title=provider.title,
+            common=provider.common,
+            auth_types=[ProviderAuthType.of(auth) for auth in provider.auths],
+            default_api_base=provider.default_api_base,
+            api_base_required=provider.api_base_required,
+            model_prefix=provider.model_prefix,
+        )
