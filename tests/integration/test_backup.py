@@ -139,31 +139,6 @@ async def test_subscribers_follow_a_restore(server, make_client) -> None:
     assert server.output.count("a backup was restored") == 1
 
 
-async def test_refusals_are_one_sentence_and_change_nothing(server, make_client) -> None:
-    client = make_client(server, server.admin_key)
-    await client.execute(CREATE, input={"alias": "team", "provider": "openai", "model": "m"})
-    assert (await command(server, "backup", "here")).returncode == 0
-    (server.folder / "notes").write_text("these are notes")
-    before = (await client.execute("{ modelConfigs { edges { node { alias revision } } } }"))["modelConfigs"]
-    for code, arguments, sentence in (
-        (3, ["backup", "here"], "here is there already: give another name, or --force"),
-        (0, ["backup", "here", "--force"], ""),
-        (1, ["backup", "missing/here"], "nothing can be written to"),
-        (1, ["backup", str(server.data_dir / "modelwire.db"), "--force"], "belongs to the database itself"),
-        (1, ["backup", str(server.data_dir / "modelwire.db.key"), "--force"], "belongs to the database itself"),
-        (2, ["restore", "here"], "say so with --yes"),
-        (2, ["restore"], "give either a backup or --renew-identity"),
-        (2, ["restore", "here", "--renew-identity"], "give either a backup or --renew-identity"),
-        (1, ["restore", "missing", "--yes"], "is not there, or is no file"),
-        (1, ["restore", "notes", "--yes"], "is not a SQLite database"),
-    ):
-        ended = await command(server, *arguments)
-        assert ended.returncode == code, ended
-        assert sentence in ended.stderr
-        assert ended.stderr.count("\n") == (1 if sentence else 0)
-    assert (await client.execute("{ modelConfigs { edges { node { alias revision } } } }"))["modelConfigs"] == before
-
-
 async def test_a_backup_of_before_a_key_rotation_says_where_its_key_is(server, make_client) -> None:
     client = make_client(server, server.admin_key)
     auth = {"apiKey": {"apiKey": "sk-canary"}}
