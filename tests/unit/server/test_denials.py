@@ -133,6 +133,7 @@ async def test_what_could_not_be_written_is_written_later() -> None:
 async def test_they_are_written_while_the_server_runs_and_when_it_ends(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="modelwire.server")
     log = Log(StoreUnavailable("the database is away"), RuntimeError("a bug"))
     denials = denials_of(log)
     denials.unauthenticated(Unauthenticated("running"))

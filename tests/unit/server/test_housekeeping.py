@@ -51,7 +51,7 @@ def settings(**given: Any) -> Settings:
 
 
 async def test_the_settings_say_what_is_kept(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="modelwire.server")
     log = Log([500, 3])
     given = settings(history_retention_days=30, history_min_versions=7)
     assert await compact(cast(Store, log), given, now=NOW) == 503
@@ -63,6 +63,7 @@ async def test_the_settings_say_what_is_kept(caplog: pytest.LogCaptureFixture) -
 
 
 async def test_it_goes_on_after_trouble_and_ends_with_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="modelwire.server")
     log = Log(StoreUnavailable("the database is away"), RuntimeError("a bug"), [1])
     async with asyncio.timeout(10):
         async with housekeeping(cast(Store, log), settings()):
