@@ -37,11 +37,30 @@ RESOLVE = "{ modelConfigs { edges { node { alias model litellmParams } } } }"
 ALIASES = "{ modelConfigs { edges { node { alias } } } }"
 
 
-@pytest.fixture
-def database(server_process) -> Path:
+# Starts a server for each data folder that is named, one after the other; what it says goes to a file in that folder.
+STARTS = """
+import os, sys
+from modelwire.cli import main
+import modelwire.server.run  # loaded once for all of them
+
+for folder in sys.argv[1:]:
+    if os.fork() == 0:
+        said = os.open(f"{folder}/said", os.O_CREAT | os.O_WRONLY)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        sys.argv = ["modelwire", "serve", f"--data-dir={folder}/data", "--port=0"]
+        try:
+            main()
+        except SystemExit as ended:
+            os._exit(ended.code)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def make_database(data_dir: Path) -> Path:
     """A server's database before its first start, with keys."""
-    server_process.data_dir.mkdir(mode=0o700)
-    path: Path = server_process.data_dir / "modelwire.db"
+    data_dir.mkdir(mode=0o700)
+    path = data_dir / "modelwire.db"
     migrate(f"sqlite:///{path}")
     write_keys(path, "A" * 43)
     return path
@@ -102,34 +121,45 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        (truncated, "is damaged: restore a backup"),
-        (first_page_only, "is damaged: restore a backup"),
-        (pages_flipped, "is damaged: restore a backup"),
-        (no_database, "is not a SQLite database: check the path, or restore a backup"),
-        (newer, "written by a newer one; upgrade Modelwire, or give another database"),
-        (folder, "cannot be opened: check that its folder exists"),
-        (key_garbage, "is not 32 bytes in URL-safe base64"),
-        (key_binary, "does not hold encryption keys"),
-        (key_for_all, "run `chmod 600 "),
-        (key_gone, "put the key file back, or set MODELWIRE_ENCRYPTION_KEYS"),
-    ],
-)
-def test_a_start_that_cannot_be_is_one_sentence_and_changes_nothing(
-    server_process, database: Path, damage: Callable[[Path], None], sentence: str
-) -> None:
-    damage(database)
-    before = contents(server_process.data_dir)
-    server_process.spawn()
-    assert server_process.wait() == 1
-    said = server_process.output
-    assert said.startswith("modelwire: ")
-    assert sentence in said
-    assert said.count("\n") == 1
-    assert "canary" not in said
-    assert contents(server_process.data_dir) == before
+REFUSALS: dict[Callable[[Path], None], str] = {
+    truncated: "is damaged: restore a backup",
+    first_page_only: "is damaged: restore a backup",
+    pages_flipped: "is damaged: restore a backup",
+    no_database: "is not a SQLite database: check the path, or restore a backup",
+    newer: "written by a newer one; upgrade Modelwire, or give another database",
+    folder: "cannot be opened: check that its folder exists",
+    key_garbage: "is not 32 bytes in URL-safe base64",
+    key_binary: "does not hold encryption keys",
+    key_for_all: "run `chmod 600 ",
+    key_gone: "put the key file back, or set MODELWIRE_ENCRYPTION_KEYS",
+}
+
+
+def test_a_start_that_cannot_be_is_one_sentence_and_changes_nothing(tmp_path: Path) -> None:
+    before = {}
+    for damage in REFUSALS:
+        home = tmp_path / damage.__name__
+        home.mkdir()
+        damage(make_database(home / "data"))
+        before[home] = contents(home / "data")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MODELWIRE_")}
+    starts = subprocess.run(
+        [sys.executable, "-u", "-c", STARTS, *map(str, before)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert starts.stdout.split() == ["1"] * len(REFUSALS)
+    for home, sentence in zip(before, REFUSALS.values(), strict=True):
+        said = (home / "said").read_text()
+        assert said.startswith("modelwire: ")
+        assert sentence in said
+        assert said.count("\n") == 1
+        assert "canary" not in said
+        assert contents(home / "data") == before[home]
 
 
 def test_a_folder_that_cannot_be_made_is_named(server_process) -> None:
@@ -140,7 +170,8 @@ def test_a_folder_that_cannot_be_made_is_named(server_process) -> None:
     assert server_process.output.count("\n") == 1
 
 
-def test_a_database_that_this_user_may_only_read_is_refused(server_process, database: Path) -> None:
+def test_a_database_that_this_user_may_only_read_is_refused(server_process) -> None:
+    database = make_database(server_process.data_dir)
     database.chmod(0o400)
     # For root no mode counts, so it gives its rights away.
     other_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
