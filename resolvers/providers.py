@@ -11,6 +11,9 @@ from typing import Final
 from ..store import AuthType
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES, AuthField
+from .errors import BadUserInput
+from .litellm_process import supported_params
+from .litellm_registry import without_provider
 from .provider_names import PROVIDER_TITLES
 
 
@@ -204,3 +207,21 @@ async def find_provider(context: Context, name: str) -> Provider | None:
     """The provider of this name, None when LiteLLM has none. Raises Forbidden."""
     context.principal.require(Scope.MODEL_CONFIG_READ)
     return describe(name)
+
+
+MAX_MODEL_LENGTH = 256
+
+
+def check_model(model: str) -> None:
+    """Raise BadUserInput for what cannot be the name of a model."""
+    if not 1 <= len(model) <= MAX_MODEL_LENGTH or not model.isprintable():
+        raise BadUserInput(f"model must have 1 to {MAX_MODEL_LENGTH} characters, and no control characters")
+
+
+async def params_of(context: Context, provider: Provider, model: str) -> tuple[str, ...] | None:
+    """The parameters that LiteLLM takes for a model, None when it cannot tell. Raises Forbidden, BadUserInput,
+    Unavailable.
+    """
+    context.principal.require(Scope.MODEL_CONFIG_READ)
+    check_model(model)
+    return await supported_params(provider.name, without_provider(model, provider.name))

@@ -1,11 +1,13 @@
 """Providers, as those see them who fill in a model config."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import strawberry
 
 from ..resolvers import providers, setup_status
 from ..resolvers.auth_types import AUTH_SCHEMES, AuthField
+from ..resolvers.errors import BadUserInput
+from .base import Info, described
 from .enums import AuthType
 
 
@@ -61,6 +63,8 @@ class ProviderAuthType:
 
 @strawberry.type(description="A provider of models, by its LiteLLM name.")
 class Provider:
+    record: strawberry.Private[providers.Provider]
+    listed: strawberry.Private[bool]
     name: str = strawberry.field(description="LiteLLM's name, which goes into a config's `provider`.")
     title: str = strawberry.field(description="What people call it.")
     common: bool = strawberry.field(
@@ -75,10 +79,24 @@ class Provider:
         description="What LiteLLM routes by, in front of the model: `litellmModel` has it, `model` need not."
     )
 
+    @described(
+        "The parameters that LiteLLM takes for this model, such as `temperature` and `tools`; null when it cannot "
+        "tell. The first such question waits until LiteLLM is loaded, some seconds; no other request does. Only of "
+        "`provider`, not of `providers`."
+    )
+    async def supported_params(
+        self, info: Info, model: Annotated[str, strawberry.argument(description="With or without the prefix.")]
+    ) -> list[str] | None:
+        _require_one(self.listed, "supportedParams")
+        found = await providers.params_of(info.context, self.record, model)
+        return None if found is None else list(found)
+
     @classmethod
-    def of(cls, provider: providers.Provider) -> Self:
-        """Convert the record."""
+    def of(cls, provider: providers.Provider, *, listed: bool = False) -> Self:
+        """Convert the record. `listed` says that it is one of all."""
         return cls(
+            record=provider,
+            listed=listed,
             name=provider.name,
             title=provider.title,
             common=provider.common,
@@ -87,3 +105,9 @@ class Provider:
             api_base_required=provider.api_base_required,
             model_prefix=provider.model_prefix,
         )
+
+
+def _require_one(listed: bool, field: str) -> None:
+    # One document could else ask for it a hundred times.
+    if listed:
+        raise BadUserInput(f"{field} is answered for one provider: ask with provider(name: …)")

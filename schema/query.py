@@ -86,7 +86,7 @@ class Query:
 
     @described("All providers of LiteLLM, the common ones first. Needs `model_config:read`.")
     async def providers(self, info: Info) -> list[Provider]:
-        return [Provider.of(found) for found in await providers.all_providers(info.context)]
+        return [Provider.of(found, listed=True) for found in await providers.all_providers(info.context)]
 
     @described("The provider of this name; null when LiteLLM has none. Needs `model_config:read`.")
     async def provider(

@@ -88,3 +88,22 @@ async def test_a_config_of_an_unknown_provider_is_refused_with_a_suggestion(clie
         assert refused["path"] == ["input", "provider"]
         assert "did you mean anthropic?" in refused["message"]
     assert await client.everything() == before
+
+
+class TestSupportedParams:
+    async def test_of_one_model_with_and_without_the_prefix(self, client: Any) -> None:
+        document = """query ($model: String!) { provider(name: "anthropic") { supportedParams(model: $model) } }"""
+        for model in ("claude-sonnet-4-5", "anthropic/claude-sonnet-4-5"):
+            found = (await client.run(document, model=model))["provider"]["supportedParams"]
+            assert {"tools", "max_tokens"} <= set(found)
+
+    @pytest.mark.parametrize("model", ["", "m" * 257, "a\nb"])
+    async def test_what_cannot_be_a_model(self, client: Any, model: str) -> None:
+        document = """query ($model: String!) { provider(name: "openai") { supportedParams(model: $model) } }"""
+        with client.refused("BAD_USER_INPUT", match="1 to 256"):
+            await client.run(document, model=model)
+
+    async def test_not_of_all_providers_at_once(self, client: Any) -> None:
+        with pytest.raises(Exception, match="ask with provider") as refused:
+            await client.run('{ providers { supportedParams(model: "m") } }')
+        assert set(refused.value.codes) == {"BAD_USER_INPUT"}
