@@ -94,7 +94,12 @@ def _page_of_keys(listing: Listing, keys: Sequence[ColumnElement[Any]], after: P
     statement = (
         select(*keys, heads.c.id, heads.c.alias, changes.c.description, changes.c.model)
         .select_from(heads)
-        .join(changes, and_(heads.c.id == changes.c.config_id, heads.c.version == changes.c.version))
+        .join(
+            changes,
+            and_(heads.c.id == changes.c.config_id, heads.c.version == changes.c.version),
+            # A left join begins with the configs; SQLite would rather sort the whole history of them.
+            isouter=listing.order_by is OrderBy.PROVIDER,
+        )
         .where(*_conditions(listing))
         .order_by(*(key.desc() if listing.descending else key.asc() for key in keys))
     )

@@ -103,7 +103,12 @@ FILES = (
     "model_list:\n- model_name: fuzz/2\n  litellm_params: {model: ollama/x, api_base: 'http://127.0.0.1:1', rpm: 1}",
     "model_list:\n- model_name: fuzz/2\n- model_name: '*'\n  litellm_params: {model: '*'}\nrouter_settings: {}",
     "shared_config:\n- models:\n    general: &general\n      model: ${NAME, openai/gpt-4o}\n      api_key: ${KEY}",
-    "modelwire: 1\nmodelConfigs:\n- alias: fuzz/3\n  provider: openai\n  model: gpt-4o",
+    "modelwire: 1\nmodel_configs:\n  fuzz/3: {provider: openai, model: gpt-4o, params: {seed: 1}}",
+    """modelwire: 1
+model_configs:
+  general: {description: all, provider: openai, model: gpt-4o, auth: {type: api_key, api_key: os.environ/KEY}}
+  fuzz/4: {provider: azure, auth: {type: api_key, sealed: [api_key]}, sealed_params: [extra_headers]}
+""",
     "a: &a [*a]",
     "- " * 300,
     "{" * 300,
@@ -121,7 +126,7 @@ class Values:
         self._rng = rng
         self._knowledge = knowledge
         self._scalars: dict[str, Callable[[str], Any]] = {
-            "Int": lambda _: self._int(),
+            "Int": self._int,
             "Float": lambda _: rng.choice(FLOATS),
             "Boolean": lambda _: rng.random() < 0.5,
             "String": self._string,
@@ -159,6 +164,12 @@ class Values:
 
     def json(self, depth: int, name: str = "") -> Any:
         rng = self._rng
+        if name == "params" and rng.random() < 0.5:
+            names = rng.sample(("temperature", "seed", "stop", "extra_headers", "max_tokens"), rng.randrange(4))
+            secret = rng.choice(({"x": f"sk-{CANARY}-0123"}, None))
+            return {
+                key: secret if key == "extra_headers" else rng.choice((1, 0.5, None, "os.environ/X")) for key in names
+            }
         kind = rng.randrange(8)
         if kind == 0 and depth:
             return [self.json(depth - 1) for _ in range(rng.randrange(4))]
@@ -191,8 +202,11 @@ class Values:
             if is_required_input_field(given) or self._rng.random() < 0.35
         }
 
-    def _int(self) -> int:
-        return self._rng.choice((self._rng.choice(INTS), self._rng.randrange(1, 5), 1))
+    def _int(self, name: str) -> int:
+        rng = self._rng
+        if name == "expectedVersion" and rng.random() < 0.6:
+            return 1
+        return rng.choice((rng.choice(INTS), rng.randrange(1, 5), 1))
 
     def _string(self, name: str) -> str:
         rng = self._rng
@@ -203,6 +217,7 @@ class Values:
         pools = {
             "after": self._knowledge.cursors,
             "content": FILES,
+            "description": ("", "A text.", "zwei\nZeilen"),
             "provider": ("openai", "ollama", "azure", "bedrock"),
             "model": ("gpt-4o", "openai/gpt-4o", "ollama/llama3"),
             "apiBase": ("http://127.0.0.1:1/v1", "https://example.org"),
@@ -213,7 +228,11 @@ class Values:
             "name": ("__type", "ModelConfig", "Query", "JSON"),
         }
         pool = pools.get(name, ())
-        return rng.choice(pool) if pool and rng.random() < 0.8 else rng.choice(STRINGS)
+        chosen = rng.choice(pool) if pool and rng.random() < 0.8 else rng.choice(STRINGS)
+        if name == "content" and rng.random() < 0.4:
+            at = rng.randrange(len(chosen) + 1)
+            chosen = chosen[:at] + rng.choice(("", ":", "[", "\n", "- ", "x", '"', "&a *a", "\t")) + chosen[at + 1 :]
+        return chosen
 
     def _known(self, known: list[str]) -> str:
         # The draw does not depend on how many are known.

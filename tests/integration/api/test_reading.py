@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from graphql import GraphQLInterfaceType, build_schema
 
 from modelwire.resolvers.access import Scope
+from modelwire.schema import export
 
 
 class TestReading:
@@ -26,6 +28,14 @@ class TestReading:
         assert await client.find(alias="mine") == config
         node = await client.run("query ($id: ID!) { node(id: $id) { __typename id } }", id=config["id"])
         assert node == {"node": {"__typename": "ModelConfig", "id": config["id"]}}
+        assert await client.run("query ($id: ID!) { node(id: $id) { id } }", id="none") == {"node": None}
+
+    async def test_node_finds_every_type_that_is_a_node(self) -> None:
+        """A new one needs a test of its own, like the one above."""
+        exported = build_schema(export())
+        node = exported.type_map["Node"]
+        assert isinstance(node, GraphQLInterfaceType)
+        assert {type_.name for type_ in exported.get_possible_types(node)} == {"ModelConfig"}
 
     @pytest.mark.parametrize(
         "by", [{"id": "none"}, {"alias": "none"}, {"alias": ""}, {"alias": "\ud800"}, {"id": "\0"}]
