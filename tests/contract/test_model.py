@@ -23,6 +23,7 @@ from modelwire.store import (
     DEFAULT_ALIASES,
     AliasInUse,
     AliasPatterns,
+    Listing,
     ModelConfig,
     ModelConfigDraft,
     Operation,
@@ -174,7 +175,7 @@ class StoreMachine(RuleBasedStateMachine):
         expected = sorted((config for config, _ in self.state.values()), key=lambda config: config.alias)
         snapshot = await store.snapshot(Selector())
         assert (snapshot.revision, list(snapshot.configs)) == (self.revision, expected)
-        assert await store.page(Selector(), first=100) == expected
+        assert await store.page(Listing(), first=100) == expected
         for config, draft in self.state.values():
             assert await store.find(id=config.id) == await store.find(alias=config.alias) == config
             assert store.open_secrets(config) == draft.secrets
