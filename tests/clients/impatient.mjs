@@ -1,4 +1,3 @@
-// Preloaded by tests of reconnects: long delays, which are those between attempts, are a twentieth of what they are.
+// Preloaded by tests of reconnects: the delays between attempts are a twentieth of what they are.
 const { setTimeout } = globalThis;
-globalThis.setTimeout = (callback, delay, ...rest) =>
-  setTimeout(callback, delay >= 300 ? delay / 20 : delay, ...rest);
+globalThis.setTimeout = (callback, delay, ...rest) => setTimeout(callback, delay / 20, ...rest);

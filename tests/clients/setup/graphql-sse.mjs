@@ -1,10 +1,15 @@
 import { createClient } from "graphql-sse";
 
+// Half a second at most, then twice as long each time, up to 30 seconds; at random, lest all come back at once.
+const backoff = (retries) =>
+  new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(30_000, 500 * 2 ** retries)));
+
 export function connect(url, apiKey) {
   return createClient({
     url,
     headers: () => ({ authorization: `Bearer ${apiKey}` }),
     retryAttempts: Infinity,
+    retry: backoff,
   });
 }
 

@@ -4,6 +4,10 @@ import WebSocket from "ws";
 // Node before 22 has no WebSocket; browsers have.
 globalThis.WebSocket ??= WebSocket;
 
+// Half a second at most, then twice as long each time, up to 30 seconds; at random, lest all come back at once.
+const backoff = (retries) =>
+  new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(30_000, 500 * 2 ** retries)));
+
 export function connect(url, apiKey) {
   return createClient({
     url: url.replace(/^http/, "ws"),
@@ -11,6 +15,7 @@ export function connect(url, apiKey) {
     connectionParams: () => ({ authorization: `Bearer ${apiKey}` }),
     // A subscription that was cut goes on when the server is back: it begins with a snapshot again.
     retryAttempts: Infinity,
+    retryWait: backoff,
     shouldRetry: () => true, // also when nobody answers
   });
 }

@@ -14,11 +14,16 @@ import WebSocket from "ws";
 // Node before 22 has no WebSocket; browsers have.
 globalThis.WebSocket ??= WebSocket;
 
+// Half a second at most, then twice as long each time, up to 30 seconds; at random, lest all come back at once.
+const backoff = (retries) =>
+  new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(30_000, 500 * 2 ** retries)));
+
 export function connect(url, apiKey) {
   const socket = createClient({
     url: url.replace(/^http/, "ws"),
     connectionParams: () => ({ authorization: `Bearer ${apiKey}` }),
     retryAttempts: Infinity,
+    retryWait: backoff,
     shouldRetry: () => true, // also when nobody answers
   });
   const fetchOnce = async ({ text }, variables) => {
