@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, select, tuple_
 
 from .change_log import find_configs
 from .database import Connection
@@ -68,10 +68,11 @@ class Listing:
 
 
 # Revisions, not dates, say what was written later: clocks are set back, and the change log has an index on these.
+_provider = func.coalesce(changes.c.provider, "")
 _KEYS: dict[OrderBy, tuple[ColumnElement[Any], ...]] = {
     OrderBy.ALIAS: (heads.c.alias,),
     OrderBy.UPDATED_AT: (changes.c.revision, heads.c.alias),
-    OrderBy.PROVIDER: (func.coalesce(changes.c.provider, ""), heads.c.alias),
+    OrderBy.PROVIDER: (_provider, heads.c.alias),
 }
 
 
@@ -98,7 +99,7 @@ def _page_of_keys(listing: Listing, keys: Sequence[ColumnElement[Any]], after: P
             changes,
             and_(heads.c.id == changes.c.config_id, heads.c.version == changes.c.version),
             # A left join begins with the configs; SQLite would rather sort the whole history of them.
-            isouter=listing.order_by is OrderBy.PROVIDER,
+            isouter=listing.order_by is not OrderBy.UPDATED_AT,
         )
         .where(*_conditions(listing))
         .order_by(*(key.desc() if listing.descending else key.asc() for key in keys))
@@ -115,7 +116,8 @@ def _conditions(listing: Listing) -> list[ColumnElement[bool]]:
     if listing.visible.exact is not None:
         conditions.append(heads.c.alias.in_(sorted(listing.visible.exact)))
     if listing.provider is not None:
-        conditions.append(changes.c.provider == listing.provider)
+        # Not the column itself: a condition that null cannot meet makes SQLite take the left join for an inner one.
+        conditions.append(_provider == listing.provider if listing.provider else false())
     if listing.configured is not None:
         set_ = and_(changes.c.provider.is_not(None), changes.c.model.is_not(None))
         unset = or_(changes.c.provider.is_(None), changes.c.model.is_(None))

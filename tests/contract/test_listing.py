@@ -140,6 +140,7 @@ async def test_filters(store: Store, monkeypatch: pytest.MonkeyPatch, chunk_rows
     assert await found(search="O", provider="openai") == {"one"}
     assert await found(provider="openai") == {"one", "three"}
     assert await found(provider="open") == set()
+    assert await found(provider="") == set()
     assert await found(configured=True) == {"one"}
     assert await found(configured=False) == {"two", "three", "four", *DEFAULT_ALIASES}
     assert await found(configured=False, provider="ollama") == {"two"}
