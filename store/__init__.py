@@ -9,6 +9,7 @@ from .backup import Copied, back_up, renew_identity, restore
 from .database import database_location
 from .errors import (
     AliasInUse,
+    Compacted,
     KeyringError,
     SchemaMismatch,
     StoreCorrupt,
@@ -57,6 +58,7 @@ __all__ = [
     "Auth",
     "AuthType",
     "Change",
+    "Compacted",
     "Copied",
     "DatabaseOptions",
     "Feed",

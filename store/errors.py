@@ -4,6 +4,7 @@ and `secrets.py` and nowhere else.
 StoreError
 ├── StoreUnavailable      the database cannot be reached or written to now; trying again later may help
 ├── StoreCorrupt          what the database holds cannot be true: a damaged file, a tampered row
+├── Compacted             the change log no longer has all that was asked for
 ├── SchemaMismatch        the database's schema is not the one that this version of Modelwire works with
 ├── AliasInUse            another config has the alias already
 └── KeyringError          encryption keys are malformed or missing
@@ -23,6 +24,10 @@ class StoreUnavailable(StoreError):
 
 class StoreCorrupt(StoreError):
     """The database, or a row of it, does not hold together."""
+
+
+class Compacted(StoreError):
+    """The change log was compacted beyond the position that was asked for: what is missing cannot be told from it."""
 
 
 class SchemaMismatch(StoreError):

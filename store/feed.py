@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from .errors import StoreError, StoreUnavailable
+from .errors import Compacted, StoreError, StoreUnavailable
 from .mirror import Mirror
 from .records import Change, Position, Selector, Snapshot
 from .watch import PendingChanges, Watch, WatchBookmark, WatchEvent, WatchIndex, WatchSnapshot
@@ -28,8 +28,6 @@ class ChangeLog(Protocol):
     def mirror(self) -> Mirror: ...
 
     async def load_mirror(self) -> int: ...
-
-    async def compacted_revision(self) -> int: ...
 
     async def changes(self, *, after: int, concerning: Selector | None = None) -> list[Change]: ...
 
@@ -131,12 +129,10 @@ class Feed:
         if since.revision < registered_at:
             try:
                 log = await self._store.changes(after=since.revision, concerning=watch.selector)
-                # Asked after the read: a compaction in between would have taken rows out of it.
-                compacted = since.revision < await self._store.compacted_revision()
-            except StoreUnavailable:
-                # The state may still be told, if it is in memory, and the difference may not.
+            except (Compacted, StoreUnavailable):
+                # The difference cannot be told. The state can, also without the database when it is in memory.
                 return await self._snapshot(watch, reset=True)
-            if compacted or self._store.id != since.store_id:
+            if self._store.id != since.store_id:
                 return await self._snapshot(watch, reset=True)
             missed = PendingChanges(change for change in log if change.revision <= registered_at)
             missed.follow(watch.pending)
@@ -183,9 +179,13 @@ class Feed:
     async def _read(self) -> None:
         """Hand all that is new in the log to the watches that it concerns."""
         async with self._reading:
-            changes = await self._store.changes(after=self._revision)
+            try:
+                changes = await self._store.changes(after=self._revision)
+            except Compacted:
+                await self._start_over("this process stood still for longer than changes are kept")
+                return
             if self._store.id != self._store_id:
-                await self._start_over()
+                await self._start_over("the database has another identity, a backup was restored")
                 return
             for change in changes:
                 for watch in self._watches.concerned(change):
@@ -194,10 +194,10 @@ class Feed:
                 self._store.mirror.apply(changes)
                 self._revision = changes[-1].revision
 
-    async def _start_over(self) -> None:
-        """Another store is in the place of the one that the watches know: a backup was restored."""
+    async def _start_over(self, reason: str) -> None:
+        """What the watches know cannot be gone on from."""
         revision = await self._store.load_mirror()
-        logger.warning("the database has another identity, a backup was restored: subscribers get its state anew")
+        logger.warning("%s: subscribers get the state anew", reason)
         self._store_id, self._revision = self._store.id, revision
         for watch in self._watches.everyone():
             watch.reset()

@@ -14,7 +14,7 @@ from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions
 from .commits import follow_commits
 from .database import Connection, Database
-from .errors import StoreUnavailable
+from .errors import Compacted, StoreUnavailable
 from .listing import Listing, Place, find_page
 from .migrate import read_store_id
 from .mirror import Mirror
@@ -162,10 +162,13 @@ class Store:
         With `concerning`, those alone that touch what it names, by the name before the change or the one after it;
         what is visible of them is the caller's to see to.
 
-        They are of the store that `id` names when this returns, or of one that was there before it.
+        They are of the store that `id` names when this returns, or of one that was there before it. Raises Compacted
+        when some of them are no longer in the log.
         """
         async with self._database.read() as connection:
             await self._position(connection)
+            if after < await _compacted_revision(connection):
+                raise Compacted(f"the change log begins behind revision {after}")
             return await find_changes(connection, after=after, concerning=concerning)
 
     async def history(self, config_id: str, *, first: int, before: int | None = None) -> list[Change]:
@@ -178,7 +181,7 @@ class Store:
     async def compacted_revision(self) -> int:
         """Changes up to this revision, itself included, may be gone from the log; 0 while all are there."""
         async with self._database.read() as connection:
-            return int((await connection.execute(select(store_meta.c.compacted_revision))).scalar_one())
+            return await _compacted_revision(connection)
 
     def compact(self, retention: Retention) -> AsyncIterator[int]:
         """Take out of the change log what need not be kept, batch by batch; yields how many rows each one took."""
@@ -216,3 +219,7 @@ class Store:
             self._former_ids.add(self._id)
             self._id = row.store_id
         return Position(row.store_id, row.revision)
+
+
+async def _compacted_revision(connection: Connection) -> int:
+    return int((await connection.execute(select(store_meta.c.compacted_revision))).scalar_one())

@@ -202,9 +202,6 @@ class UnreliableLog:
     async def load_mirror(self) -> int:
         return await self._store.load_mirror()
 
-    async def compacted_revision(self) -> int:
-        return await self._store.compacted_revision()
-
     async def snapshot(self, selector: Selector) -> Snapshot:
         return await self._store.snapshot(selector)
 

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from modelwire.store import (
+    Change,
     Feed,
     ModelConfig,
     ModelConfigDraft,
@@ -20,6 +21,7 @@ from modelwire.store import (
     Secrets,
     Selector,
     Store,
+    StoreUnavailable,
     WatchBookmark,
     WatchChange,
     WatchSnapshot,
@@ -191,6 +193,35 @@ async def test_a_position_from_before_the_mark_gets_a_marked_reset(store: Store)
         assert isinstance(event, WatchChange)
         assert event.put == (later,)
         assert isinstance(await first_event(feed, Position(store.id, later.revision)), WatchBookmark)
+    finally:
+        await feed.stop()
+
+
+async def test_a_feed_that_could_not_read_while_the_log_was_compacted_tells_the_state_anew(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(**_: Any) -> list[Change]:
+        raise StoreUnavailable("away")
+
+    await write(store, "gone", 1)
+    feed = Feed(store, poll_seconds=3600)
+    await feed.start()
+    try:
+        async with aclosing(feed.watch(Selector())) as watch:
+            before = await anext(watch)
+            assert isinstance(before, WatchSnapshot)
+            assert "gone" in {config.alias for config in before.configs}
+            with monkeypatch.context() as meanwhile:
+                meanwhile.setattr(store, "changes", away)
+                deletion = await remove(store, "gone")
+                await make_old(store, up_to=deletion)
+                assert sum(await compacted(store, min_versions=1)) > 0
+            feed.wake()
+            event = await anext(watch)
+            assert isinstance(event, WatchSnapshot)
+            assert event.reset
+            assert event.position == Position(store.id, deletion)
+            assert "gone" not in {config.alias for config in event.configs}
     finally:
         await feed.stop()
 

@@ -26,9 +26,6 @@ class MemoryLog:
     async def load_mirror(self) -> int:
         return len(self.log)
 
-    async def compacted_revision(self) -> int:
-        return 0
-
     async def changes(self, *, after: int, concerning: Selector | None = None) -> list[Change]:
         return self.log[after:]
 
