@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from ..store import AliasPatterns, Feed, Store
 from .errors import Forbidden
+from .outbound import Outbound
 
 
 class Scope(StrEnum):
@@ -48,8 +49,12 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a resolver works with: one request, or one operation on a socket, of one principal."""
+    """What a resolver works with: one request, or one operation on a socket, of one principal.
+
+    `outbound` is the only way to call anybody; by default it reaches the internet and nothing private.
+    """
 
     principal: Principal
     store: Store
     feed: Feed
+    outbound: Outbound = field(default_factory=Outbound)

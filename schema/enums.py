@@ -8,9 +8,19 @@ import strawberry
 from ..resolvers.export import ExportFormat
 from ..resolvers.importing import ImportFormat
 from ..resolvers.model_config_import import ImportAction
+from ..resolvers.provider_models import ListProblem, ModelSource
 from ..store import AuthType, OrderBy
 
-__all__ = ["AuthType", "ExportFormat", "ImportAction", "ImportFormat", "OrderBy", "OrderDirection"]
+__all__ = [
+    "AuthType",
+    "ExportFormat",
+    "ImportAction",
+    "ImportFormat",
+    "ListProblem",
+    "ModelSource",
+    "OrderBy",
+    "OrderDirection",
+]
 
 
 @strawberry.enum(description="Which end of a list comes first.")
@@ -80,4 +90,31 @@ _describe(
         AuthType.AWS_IAM: "By signing with AWS credentials.",
         AuthType.GCP_SERVICE_ACCOUNT: "As a Google Cloud service account.",
     },
+)
+_describe(
+    ModelSource,
+    "Who said which models a provider has.",
+    {
+        ModelSource.PROVIDER: "The provider, just now.",
+        ModelSource.REGISTRY: "LiteLLM's registry, as old as the LiteLLM that is installed.",
+    },
+    name="ProviderModelSource",
+)
+_describe(
+    ListProblem,
+    "Why a provider did not list its models.",
+    {
+        ListProblem.NOT_LISTED: "It is none that is asked.",
+        ListProblem.MISSING_SECRET: "Credentials are missing, stored for another address, or references.",
+        ListProblem.BLOCKED: "The server's settings do not permit calls to this address; redirects are not followed.",
+        ListProblem.CONNECTION: "There was no connection: name, port or certificate are wrong, or nobody listens.",
+        ListProblem.TIMEOUT: "There was no whole answer in time.",
+        ListProblem.AUTHENTICATION: "The credentials were refused.",
+        ListProblem.NOT_FOUND: "There is no such list at this address.",
+        ListProblem.RATE_LIMIT: "The provider asks for fewer requests.",
+        ListProblem.BAD_REQUEST: "The request was refused, or an `apiBase` is missing.",
+        ListProblem.PROVIDER: "The provider failed.",
+        ListProblem.BAD_ANSWER: "The answer was too large, or not what such a provider answers.",
+    },
+    name="ProviderModelsProblem",
 )

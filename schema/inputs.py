@@ -146,7 +146,7 @@ def _auth_values(auth: _AuthFields) -> dict[str, str | int | None]:
     return {name: some.value for name, some in given.items() if some is not None}
 
 
-def _to_auth(given: Maybe[ModelAuthInput | None]) -> AuthInput | Unset | None:
+def to_auth(given: Maybe[ModelAuthInput | None]) -> AuthInput | Unset | None:
     if given is None:
         return UNSET
     return None if given.value is None else given.value.to_auth()
@@ -192,7 +192,7 @@ class CreateModelConfigInput:
             model=_given(self.model),
             api_base=_given(self.api_base),
             description=_given(self.description),
-            auth=_to_auth(self.auth),
+            auth=to_auth(self.auth),
             params=_given(self.params),
             max_input_tokens=_given(self.max_input_tokens),
         )
@@ -230,7 +230,7 @@ class UpdateModelConfigInput:
             model=_given(self.model),
             api_base=_given(self.api_base),
             description=_given(self.description),
-            auth=_to_auth(self.auth),
+            auth=to_auth(self.auth),
             params=_given(self.params),
             max_input_tokens=_given(self.max_input_tokens),
         )

@@ -3,12 +3,16 @@
 from typing import Annotated, Self
 
 import strawberry
+from strawberry import Maybe
 
-from ..resolvers import providers, setup_status
+from ..resolvers import provider_models, providers, setup_status
 from ..resolvers.auth_types import AUTH_SCHEMES, AuthField
 from ..resolvers.errors import BadUserInput
+from ..resolvers.inputs import UNSET
+from ..resolvers.litellm_params import routed_model
 from .base import Info, described
-from .enums import AuthType
+from .enums import AuthType, ListProblem, ModelSource
+from .inputs import ModelAuthInput, to_auth, value_of
 
 
 @strawberry.type(description="Whether the default aliases can be used, of those that the viewer may see.")
@@ -61,6 +65,62 @@ class ProviderAuthType:
         )
 
 
+@strawberry.input(
+    description="Where to ask a provider for its models, and with what. Stored credentials go where they were stored "
+    "for alone: with another provider, kind of auth or address, the request has to bring its own."
+)
+class ProviderConnectionInput:
+    model_config: Maybe[strawberry.ID | None] = strawberry.field(
+        description="A config whose address and credentials are used where no others are given. Needs "
+        "`model_config:read`."
+    )
+    api_base: Maybe[str | None] = strawberry.field(
+        description="The address; null for the provider's own. References are not resolved here."
+    )
+    auth: Maybe[ModelAuthInput | None] = strawberry.field(
+        description="The credentials; lists are asked for with an API key or with none."
+    )
+
+    def to_request(self) -> provider_models.ListRequest:
+        return provider_models.ListRequest(
+            config_id=value_of(self.model_config),
+            api_base=UNSET if self.api_base is None else self.api_base.value,
+            auth=to_auth(self.auth),
+        )
+
+
+@strawberry.type(description="A model of a provider.")
+class ProviderModel:
+    name: str = strawberry.field(description="The provider's name of it, which goes into a config's `model`.")
+    litellm_model: str = strawberry.field(description="The name that LiteLLM routes by.")
+    max_input_tokens: int | None = strawberry.field(description="The most tokens of a call; null when unknown.")
+
+
+@strawberry.type(description="The models of a provider, at most 2,000.")
+class ProviderModels:
+    source: ModelSource = strawberry.field(description="Who said so.")
+    models: list[ProviderModel] = strawberry.field(description="By name.")
+    problem: ListProblem | None = strawberry.field(
+        description="Why the provider did not say so itself; null when it did."
+    )
+    message: str | None = strawberry.field(
+        description="The same for people, and what can be done. It holds no secret and nothing that was answered."
+    )
+
+    @classmethod
+    def of(cls, found: provider_models.ProviderModels, provider: str) -> Self:
+        """Convert the resolver's answer."""
+        models = [
+            ProviderModel(
+                name=model.name,
+                litellm_model=routed_model(provider, model.name) or model.name,
+                max_input_tokens=model.max_input_tokens,
+            )
+            for model in found.models
+        ]
+        return cls(source=found.source, models=models, problem=found.problem, message=found.message)
+
+
 @strawberry.type(description="A provider of models, by its LiteLLM name.")
 class Provider:
     record: strawberry.Private[providers.Provider]
@@ -90,6 +150,23 @@ class Provider:
         _require_one(self.listed, "supportedParams")
         found = await providers.params_of(info.context, self.record, model)
         return None if found is None else list(found)
+
+    @described(
+        "The provider's models: as it lists them now, else as LiteLLM's registry knows them. Without `using` it is "
+        "asked without credentials. Needs `model_config:test`. Send it by POST, with the credentials in the variables. "
+        "Only of `provider`, not of `providers`."
+    )
+    async def models(
+        self,
+        info: Info,
+        using: Annotated[
+            Maybe[ProviderConnectionInput | None], strawberry.argument(description="Where to ask, and with what.")
+        ] = None,
+    ) -> ProviderModels:
+        _require_one(self.listed, "models")
+        given = value_of(using)
+        request = provider_models.ListRequest() if given is None else given.to_request()
+        return ProviderModels.of(await provider_models.models_of(info.context, self.record, request), self.record.name)
 
     @classmethod
     def of(cls, provider: providers.Provider, *, listed: bool = False) -> Self:

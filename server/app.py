@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from ..resolvers.access import Context, Principal
 from ..resolvers.api_keys import ensure_admin_key
 from ..resolvers.errors import ResolverError, Unauthenticated
+from ..resolvers.outbound import Outbound
 from ..resolvers.seeding import seed
 from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
@@ -137,6 +138,7 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
             raise StartError(str(error)) from error
 
         await stack.enter_async_context(housekeeping(store, settings))
+        outbound = Outbound(policy=settings.outbound_policy)
         denials = Denials(store.audit_log)
         await stack.enter_async_context(denials.written())
 
@@ -150,7 +152,7 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         endpoint = GraphQLEndpoint(
             schema,
             authenticate=principal,
-            context=lambda principal: Context(principal, store, feed),
+            context=lambda principal: Context(principal, store, feed, outbound),
             limits=settings.limits,
             allowed_origins=settings.allowed_origins,
             on_refusal=denials.refused,

@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from ..store import DatabaseOptions, StoreError, database_location
+from ..resolvers.outbound import OutboundPolicy
+from ..store import DatabaseOptions
 from .graphql.limits import Limits
+from .setting_values import database, host_name, listed, of_kubernetes, origin
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,16 @@ class Settings(BaseSettings):
         frozenset(),
         description="Web pages of these origins (https://host:port, comma-separated) may use the API besides its own.",
     )
+    outbound_private_addresses: bool = Field(
+        False,
+        description="Whether the server may call private and loopback addresses, such as an Ollama of your own, when "
+        "somebody asks for a provider's models.",
+    )
+    outbound_allowed_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="The only hosts that the server may call (names or IP addresses, comma-separated); they may be "
+        "private. Empty means any host of the internet.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe messages to log."
     )
@@ -191,19 +202,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: str) -> str:
-        if url.startswith(("postgresql:", "postgresql+", "postgres:")):
-            try:
-                database_location(url)
-            except StoreError as error:
-                raise ValueError(str(error)) from None
-            return url
-        path = url.removeprefix("sqlite:///")
-        if path == url or path in {"", ":memory:"} or "?" in path:
-            raise ValueError(
-                "write it as sqlite:///FILE, sqlite:////FOLDER/FILE for an absolute path, or "
-                "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
-            )
-        return url
+        return database(url)
 
     @field_validator("data_dir", "seed_file")
     @classmethod
@@ -213,11 +212,12 @@ class Settings(BaseSettings):
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        if isinstance(value, list | tuple | frozenset):
-            return [_origin(part) for part in value]
-        return value
+        return listed(value, origin)
+
+    @field_validator("outbound_allowed_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        return listed(value, host_name)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -235,7 +235,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 -- what pydantic-settings always gives
         env_settings.env_vars = {
-            name: value for name, value in env_settings.env_vars.items() if not _of_kubernetes(value)
+            name: value for name, value in env_settings.env_vars.items() if not of_kubernetes(value)
         }
         return init_settings, env_settings
 
@@ -265,24 +265,17 @@ class Settings(BaseSettings):
         )
 
     @property
+    def outbound_policy(self) -> OutboundPolicy:
+        """Where the server may call."""
+        return OutboundPolicy(
+            private_addresses=self.outbound_private_addresses, allowed_hosts=self.outbound_allowed_hosts
+        )
+
+    @property
     def limits(self) -> Limits:
         """The limits of the GraphQL endpoint."""
         names = [field.name for field in dataclasses.fields(Limits)]
         return Limits(**{name: getattr(self, name if hasattr(self, name) else f"max_{name}") for name in names})
-
-
-def _origin(text: object) -> str:
-    if not isinstance(text, str):
-        raise ValueError("an origin is a text such as https://console.example.com")  # noqa: TRY004 -- pydantic's contract
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or text != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError("an origin has a scheme and a host and nothing behind them, as in https://console.example.com")
-    return text
-
-
-def _of_kubernetes(value: str | None) -> bool:
-    """Kubernetes gives every pod variables for each service; for one named modelwire they look like settings."""
-    return value is not None and value.startswith("tcp://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,7 +375,7 @@ def _read_file(file: Path | None) -> dict[str, Any]:
 def _warn_of_unknown_variables() -> None:
     known = {row.variable for row in settings_table()} | SUBSCRIBER_VARIABLES
     for variable, value in os.environ.items():
-        if variable.startswith(PREFIX) and variable not in known and not _of_kubernetes(value):
+        if variable.startswith(PREFIX) and variable not in known and not of_kubernetes(value):
             name = variable.removeprefix(PREFIX).lower()
             logger.warning("%s is set and is no setting of this version%s", variable, _suggestion(name, PREFIX))
 

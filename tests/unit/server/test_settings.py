@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from modelwire.resolvers.outbound import OutboundPolicy
 from modelwire.server.settings import Settings, SettingsError, load_settings, settings_table
 
 CANARY = "canary-9f8e7d6c5b4a"
@@ -93,6 +94,8 @@ def test_what_components_and_kubernetes_set_is_not_warned_about(
         ("feed_poll_seconds", "0", "--feed-poll-seconds: Input should be greater than 0"),
         ("allowed_origins", "console.example.com", "--allowed-origins: an origin has a scheme and a host"),
         ("allowed_origins", "https://console.example.com/", "--allowed-origins: an origin has a scheme and a host"),
+        ("outbound_allowed_hosts", "https://h.example", "--outbound-allowed-hosts: a host is a name or an IP address"),
+        ("outbound_allowed_hosts", "h.example:80", "--outbound-allowed-hosts: a host is a name or an IP address"),
         ("database_url", "sqlite://", "--database-url: write it as sqlite:///FILE"),
         ("database_url", "sqlite:///:memory:", "--database-url: write it as sqlite:///FILE"),
         ("database_url", "mysql://host/db", "--database-url: write it as sqlite:///FILE"),
@@ -199,3 +202,12 @@ def test_every_limit_of_the_transport_is_a_setting() -> None:
     limits = Settings(**changed).limits
     by_setting = {name: getattr(limits, name.removeprefix("max_")) for name in changed}
     assert by_setting == changed
+
+
+def test_where_the_server_may_call_is_closed_until_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().outbound_policy == OutboundPolicy(private_addresses=False, allowed_hosts=frozenset())
+    monkeypatch.setenv("MODELWIRE_OUTBOUND_PRIVATE_ADDRESSES", "true")
+    monkeypatch.setenv("MODELWIRE_OUTBOUND_ALLOWED_HOSTS", "Ollama.example, [::1]")
+    policy = load_settings().outbound_policy
+    assert policy.private_addresses
+    assert policy.allowed_hosts == {"ollama.example", "::1"}

@@ -1,0 +1,53 @@
+"""What values of settings may be, beyond their types. Each raises ValueError, as pydantic's validators do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from ..store import StoreError, database_location
+
+
+def database(url: str) -> str:
+    """Check the URL of a database."""
+    if url.startswith(("postgresql:", "postgresql+", "postgres:")):
+        try:
+            database_location(url)
+        except StoreError as error:
+            raise ValueError(str(error)) from None
+        return url
+    path = url.removeprefix("sqlite:///")
+    if path == url or path in {"", ":memory:"} or "?" in path:
+        raise ValueError(
+            "write it as sqlite:///FILE, sqlite:////FOLDER/FILE for an absolute path, or "
+            "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+        )
+    return url
+
+
+def listed(value: object, item: Callable[[object], str]) -> object:
+    """The items of a list, or of a text that separates them by commas; anything else as it is."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    return [item(part) for part in value] if isinstance(value, list | tuple | frozenset) else value
+
+
+def origin(text: object) -> str:
+    if not isinstance(text, str):
+        raise ValueError("an origin is a text such as https://console.example.com")  # noqa: TRY004 -- pydantic's contract
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or text != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("an origin has a scheme and a host and nothing behind them, as in https://console.example.com")
+    return text
+
+
+def host_name(text: object) -> str:
+    host = text.strip().strip("[]").lower() if isinstance(text, str) else ""
+    if not host or any(char in "/@*?# " for char in host) or (":" in host and host.count(":") < 2):
+        raise ValueError("a host is a name or an IP address without scheme and port, as in ollama.example.com")
+    return host
+
+
+def of_kubernetes(value: str | None) -> bool:
+    """Kubernetes gives every pod variables for each service; for one named modelwire they look like settings."""
+    return value is not None and value.startswith("tcp://")

@@ -1,0 +1,137 @@
+"""Local servers that list models in the providers' own wire formats, and answer with each class of error."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+KEY = "stand-in-key-4f1c9a7e"
+
+
+@dataclass
+class StandIn:
+    """A running stand-in. `requests` are the paths and headers that it was asked with."""
+
+    port: int = 0
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def _error(status: int, kind: str) -> Response:
+    return JSONResponse({"error": {"type": kind, "message": f"{kind}: {KEY}"}}, status_code=status)
+
+
+async def _openai(request: Request) -> Response:
+    if request.headers.get("authorization") != f"Bearer {KEY}":
+        return _error(401, "invalid_api_key")
+    return JSONResponse(
+        {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "x"} for name in ("gpt-b", "gpt-a")]}
+    )
+
+
+async def _anthropic(request: Request) -> Response:
+    if request.headers.get("x-api-key") != KEY:
+        return _error(401, "authentication_error")
+    if "anthropic-version" not in request.headers:
+        return _error(400, "invalid_request_error")
+    pages = {None: ("claude-a", True), "claude-a": ("claude-b", False)}
+    name, more = pages[request.query_params.get("after_id")]
+    model = {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
+    return JSONResponse({"data": [model], "has_more": more, "first_id": name, "last_id": name})
+
+
+async def _gemini(request: Request) -> Response:
+    if request.headers.get("x-goog-api-key") != KEY:
+        # Google's own answer to a wrong key.
+        return _error(400, "INVALID_ARGUMENT")
+
+    def model(name: str, *methods: str) -> dict[str, Any]:
+        return {"name": f"models/{name}", "inputTokenLimit": 1000, "supportedGenerationMethods": list(methods)}
+
+    if request.query_params.get("pageToken") == "2":
+        return JSONResponse({"models": [model("gemini-b", "generateContent")]})
+    first = [model("gemini-a", "generateContent", "countTokens"), model("embedding-a", "embedContent")]
+    return JSONResponse({"models": first, "nextPageToken": "2"})
+
+
+async def _ollama(_request: Request) -> Response:
+    return JSONResponse({"models": [{"name": "llama3:latest", "model": "llama3:latest", "size": 1}]})
+
+
+async def _status(request: Request) -> Response:
+    return _error(request.path_params["status"], "some_error")
+
+
+async def _redirect(_request: Request) -> Response:
+    return RedirectResponse("http://169.254.169.254/latest/meta-data/")
+
+
+async def _text(_request: Request) -> Response:
+    return Response("<html>no JSON</html>")
+
+
+async def _other(_request: Request) -> Response:
+    return JSONResponse({"data": "not a list"})
+
+
+async def _huge(_request: Request) -> Response:
+    return Response(b"[" + b" " * 100_000 + b"]")
+
+
+async def _compressed(_request: Request) -> Response:
+    return Response(b"x", headers={"content-encoding": "gzip"})
+
+
+async def _never(_request: Request) -> Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+_ROUTES = {
+    "/v1/models": _openai,
+    "/anthropic/v1/models": _anthropic,
+    "/v1beta/models": _gemini,
+    "/api/tags": _ollama,
+    "/status/{status:int}/models": _status,
+    "/redirect/models": _redirect,
+    "/text/models": _text,
+    "/other/models": _other,
+    "/huge/models": _huge,
+    "/compressed/models": _compressed,
+    "/never/models": _never,
+}
+
+
+@contextlib.asynccontextmanager
+async def running_stand_in() -> AsyncIterator[StandIn]:
+    """All of them on a free port of loopback."""
+    stand_in = StandIn()
+    app = Starlette(routes=[Route(path, endpoint) for path, endpoint in _ROUTES.items()])
+
+    async def recorded(scope: Any, receive: Any, send: Any) -> None:
+        stand_in.requests.append((scope["path"], {k.decode(): v.decode() for k, v in scope["headers"]}))
+        await app(scope, receive, send)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stand_in.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            recorded, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=0
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield stand_in
+        server.should_exit = True
+        await serving
