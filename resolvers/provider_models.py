@@ -6,6 +6,7 @@ request has to bring its own, by the rule of `merge.py` that holds for writes as
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -27,6 +28,8 @@ from .validation import validate_input
 
 MAX_MODELS: Final = 2_000
 _MAX_PAGES: Final = 10
+_LIST_TIMEOUT_SECONDS: Final = 20.0
+"""How long all pages of a list may take together."""
 
 
 class ModelSource(Enum):
@@ -145,7 +148,11 @@ async def _ask_provider(
         ModelListing.OLLAMA: _ollama,
     }[provider.listing]
     try:
-        return await list_models(outbound, api_base.rstrip("/"), key)
+        async with asyncio.timeout(_LIST_TIMEOUT_SECONDS):
+            return await list_models(outbound, api_base.rstrip("/"), key)
+    except TimeoutError:
+        message = f"the list was not whole within {_LIST_TIMEOUT_SECONDS:g} seconds"
+        raise OutboundError(OutboundProblem.TIMEOUT, message) from None
     except (KeyError, TypeError, AttributeError):
         raise OutboundError(OutboundProblem.BAD_ANSWER, "the answer is not a list of models") from None
 

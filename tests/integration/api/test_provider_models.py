@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from stand_ins.model_lists import KEY, StandIn, running_stand_in
 
+from modelwire.resolvers import provider_models
 from modelwire.resolvers.access import ALL_SCOPES, Scope
 from modelwire.resolvers.outbound import Outbound, OutboundPolicy
 
@@ -92,6 +93,14 @@ async def test_when_the_provider_fails_the_registry_answers_and_says_why(
     assert "gpt-4o" in names(found)
     assert KEY not in str(found)
     assert KEY not in caplog.text
+
+
+async def test_a_list_that_does_not_come_is_not_waited_for(
+    tester: Any, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_models, "_LIST_TIMEOUT_SECONDS", 0.2)
+    found = await models(tester, "openai", apiBase=f"{stand_in.url}/never", auth=KEYED)
+    assert (found["source"], found["problem"]) == ("REGISTRY", "TIMEOUT")
 
 
 async def test_a_server_that_may_not_call_private_addresses_says_so(client: Any, stand_in: StandIn) -> None:
