@@ -6,15 +6,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ..store import Auth, Change, ModelConfig, ModelConfigDraft, Position, Secrets, UnknownKey
+from ..store import Auth, Change, ModelConfig, Position, Secrets
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES
 from .cursors import decode_cursor, encode_cursor
 from .differences import FieldChange, field_changes
 from .errors import InvalidInput, NotFound, translates_store_errors
 from .inputs import AuthInput, ModelConfigInput
-from .merge import Merged, draft_of, merge, same_content
+from .merge import Merged, merge, same_content
 from .model_configs import Updated, check_rename, find_for_write, page_size
+from .stored import Stored, read_stored
 from .validation import validate_input
 
 _TO_VERSION = ("input", "toVersion")
@@ -71,9 +72,9 @@ async def history(
 async def rollback(context: Context, *, id: str, expected_version: int, to_version: int) -> Updated:  # noqa: A002 - the API's name
     """Make a new version with the content of an old one. One that would stay as it is keeps its version.
 
-    Today's credentials stay if provider, auth type and address are the same, and are dropped otherwise; those of the
-    old version never come back. Raises Forbidden, InvalidInput, NotFound, VersionConflict, AliasTaken,
-    ProtectedDefault.
+    Today's credentials stay if provider, auth type and address are the same, and are dropped otherwise, and where
+    they cannot be opened; those of the old version never come back. Raises Forbidden, InvalidInput, NotFound,
+    VersionConflict, AliasTaken, ProtectedDefault.
     """
     principal = context.principal
     principal.require(Scope.MODEL_CONFIG_WRITE)
@@ -86,24 +87,25 @@ async def rollback(context: Context, *, id: str, expected_version: int, to_versi
                 "`history` shows those that there are",
                 _TO_VERSION,
             )
-        base = draft_of(config, transaction.open_secrets(config))
-        restored = restore(base, old)
+        stored = read_stored(config, transaction.open_secrets)
+        restored = restore(stored, old)
         if old.alias != config.alias:
             await check_rename(principal, transaction, config, old.alias, _TO_VERSION)
-        if not same_content(base, restored.draft):
+        if not same_content(stored.draft, restored.draft):
             config = await transaction.update(config, restored.draft, to_version=to_version)
     return Updated(config=config, dropped_credentials=restored.dropped_credentials)
 
 
-def restore(base: ModelConfigDraft, old: ModelConfig) -> Merged:
-    """The content of an old version with the credentials of today's, `base`, where these may stay.
+def restore(today: Stored, old: ModelConfig) -> Merged:
+    """The content of an old version with the credentials of `today` where these may stay.
 
     References to environment variables are no secrets: the old ones come back where today's credentials do not stay,
     and where there are none today. Raises InvalidInput when this version of Modelwire allows the old content no more.
     """
+    base = today.draft
     try:
         kept = merge(base, _content(old, credentials=not _has_credentials(base.auth), without=base.secrets.params))
-        stays = not kept.dropped_credentials
+        stays = today.lost is None and not kept.dropped_credentials
         if stays and (base.secrets or _has_credentials(base.auth)):
             return kept
         bare = replace(base, auth=_without_credentials(base.auth), secrets=Secrets())
@@ -153,24 +155,13 @@ def _visible(context: Context, states: list[Change]) -> list[ModelConfig]:
 
 
 def _version(context: Context, state: ModelConfig, previous: ModelConfig | None) -> Version:
-    before = None if previous is None else _draft(context, previous)
+    # An old version may outlive its key. Its secrets are then equal to none that they are compared with.
+    before = None if previous is None else read_stored(previous, context.store.open_secrets).draft
     return Version(
         version=state.version,
         position=Position(context.store.id, state.revision),
         at=state.updated_at,
         by=state.updated_by,
         baseline=previous is None and state.version > 1,
-        changes=field_changes(before, _draft(context, state)),
+        changes=field_changes(before, read_stored(state, context.store.open_secrets).draft),
     )
-
-
-def _draft(context: Context, state: ModelConfig) -> ModelConfigDraft:
-    try:
-        secrets = context.store.open_secrets(state)
-    except UnknownKey:
-        # An old version may outlive its key. Its secrets are then equal to none that they are compared with.
-        unknown = f"sealed at version {state.version}"
-        secrets = Secrets(
-            auth=dict.fromkeys(state.auth.hints, unknown), params=dict.fromkeys(state.sealed_params, unknown)
-        )
-    return draft_of(state, secrets)

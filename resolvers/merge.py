@@ -55,11 +55,15 @@ def draft_of(config: ModelConfig, secrets: Secrets) -> ModelConfigDraft:
     )
 
 
-def merge(base: ModelConfigDraft, given: ModelConfigInput) -> Merged:
+def merge(base: ModelConfigDraft, given: ModelConfigInput, *, lost: str | None = None) -> Merged:
     """Lay validated input over a config: absent keeps, null clears, a value replaces.
 
-    `base` for a new config is a draft with nothing but the alias. Raises InvalidInput where fields do not go together.
+    `base` for a new config is a draft with nothing but the alias. `lost` says why the secrets of `base` cannot be
+    opened, None when they are open: those that are not given anew are dropped then.
+    Raises InvalidInput where fields do not go together, and where nothing takes the place of lost secrets.
     """
+    if lost is not None:
+        _require_replacement(base, given, lost)
     auth = AuthInput(type=AuthType.NONE) if given.auth is None else given.auth
     plain, sealed = _merge_params(base, given.params)
     draft = replace(
@@ -74,9 +78,11 @@ def merge(base: ModelConfigDraft, given: ModelConfigInput) -> Merged:
         params=plain,
         secrets=Secrets(auth=_merge_auth_secrets(base, auth), params=sealed),
     )
+    moves = _destination(draft) != _destination(base)
     dropped = False
-    if _destination(draft) != _destination(base):
-        draft, dropped = _without_kept_credentials(base, draft, auth, given.params)
+    if moves or lost is not None:
+        names = _credential_names(base.auth) if moves else set(base.auth.hints)
+        draft, dropped = _without_kept_credentials(base, draft, auth, given.params, names)
     _check_whole(draft)
     return Merged(draft=draft, dropped_credentials=dropped, gives_credentials=_gives_credentials(auth, given.params))
 
@@ -95,6 +101,21 @@ def origin(url: str | None) -> tuple[str, ...] | None:
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
     return (parts.scheme, parts.hostname or "", str(port))
+
+
+def _require_replacement(base: ModelConfigDraft, given: ModelConfigInput, lost: str) -> None:
+    if not isinstance(given.auth, Unset):
+        return
+    if base.auth.hints:
+        raise InvalidInput(
+            f"the stored credentials cannot be opened: {lost}. Give auth anew, which replaces them", ("input", "auth")
+        )
+    if isinstance(given.params, Unset) and base.secrets.params:
+        raise InvalidInput(
+            f"the stored values of {', '.join(base.secrets.params)} cannot be opened: {lost}. Give params anew, which "
+            "replaces them",
+            ("input", "params"),
+        )
 
 
 def _pick(given: _T | Unset | None, stored: _T | None) -> _T | None:
@@ -175,10 +196,12 @@ def _destination(draft: ModelConfigDraft) -> str:
 
 
 def _without_kept_credentials(
-    base: ModelConfigDraft, draft: ModelConfigDraft, auth: AuthInput | Unset, params: Json | Unset
+    base: ModelConfigDraft, draft: ModelConfigDraft, auth: AuthInput | Unset, params: Json | Unset, names: set[str]
 ) -> tuple[ModelConfigDraft, bool]:
-    """The draft with only those credentials that the writer named, and whether any other was there to drop."""
-    lost_auth = _credential_names(base.auth)
+    """The draft with only those sealed params and those of the fields `names` of its auth that the writer named, and
+    whether any other was there to drop.
+    """
+    lost_auth = set(names)
     if isinstance(auth, AuthInput) and auth.type is base.auth.type:
         lost_auth -= set(auth.values)
     lost_params = set() if params is None else set(base.secrets.params)

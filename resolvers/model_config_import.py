@@ -14,8 +14,9 @@ from .errors import InvalidInput, RevisionConflict, translates_store_errors
 from .importing import ImportedModel, ImportFormat, ParsedEntry, parse_import
 from .inputs import UNSET, ModelConfigInput
 from .litellm_params import routed_model
-from .merge import Merged, draft_of, merge, same_content
+from .merge import Merged, merge, same_content
 from .model_configs import require_alias
+from .stored import Stored, read_stored
 from .validation import validate_input
 
 
@@ -124,18 +125,21 @@ async def _apply(transaction: Transaction, entry: ParsedEntry, *, dry_run: bool)
     if model is None:
         return _answer(entry, ImportAction.SKIP, entry.reason)
     existing = await transaction.find(alias=model.alias)
-    base = (
-        ModelConfigDraft(alias=model.alias)
+    stored = (
+        Stored(draft=ModelConfigDraft(alias=model.alias), lost=None)
         if existing is None
-        else draft_of(existing, transaction.open_secrets(existing))
+        else read_stored(existing, transaction.open_secrets)
     )
+    base = stored.draft
+    if stored.lost is not None and (model.sealed_auth or model.sealed_params):
+        return _answer(entry, ImportAction.SKIP, f"what it leaves sealed here cannot be opened: {stored.lost}")
     try:
-        merged = _merged(base, model)
+        merged = _merged(stored, model)
     except InvalidInput as error:
         if model.complete:
             raise InvalidInput(f"line {entry.line}: {model.alias}: {error.message}", ("input", "content")) from None
         return _answer(entry, ImportAction.SKIP, error.message)
-    reason = _remark(merged, model)
+    reason = _remark(merged, model, stored.lost)
     if existing is None:
         if not dry_run:
             await transaction.create(merged.draft)
@@ -160,17 +164,18 @@ async def _prune(
             reason = "the file does not name it; it stays as it is, because components count on a default alias"
             entries.append(_answer(entry, ImportAction.UNCHANGED, reason))
             continue
-        changes = field_changes(draft_of(config, transaction.open_secrets(config)), None)
+        changes = field_changes(read_stored(config, transaction.open_secrets).draft, None)
         entries.append(_answer(entry, ImportAction.DELETE, changes=changes))
         if not dry_run:
             await transaction.delete(config)
     return entries
 
 
-def _merged(base: ModelConfigDraft, model: ImportedModel) -> Merged:
+def _merged(stored: Stored, model: ImportedModel) -> Merged:
+    base = stored.draft
     given = _complete_input(base, model) if model.complete else _partial_input(base, model)
     validate_input(given)
-    return merge(base, given)
+    return merge(base, given, lost=stored.lost)
 
 
 def _partial_input(base: ModelConfigDraft, model: ImportedModel) -> ModelConfigInput:
@@ -206,8 +211,10 @@ def _complete_input(base: ModelConfigDraft, model: ImportedModel) -> ModelConfig
     )
 
 
-def _remark(merged: Merged, model: ImportedModel) -> str | None:
+def _remark(merged: Merged, model: ImportedModel, lost: str | None) -> str | None:
     """What the reader of a plan has to know."""
+    if lost is not None:
+        return f"the stored credentials are replaced, because they cannot be opened: {lost}"
     if merged.dropped_credentials:
         return "stored credentials were dropped, because the provider, the kind of auth or the address changed"
     api_names = {each.name: each.api_name for each in AUTH_SCHEMES[model.auth.type].fields}

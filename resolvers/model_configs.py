@@ -17,7 +17,8 @@ from .errors import (
     translates_store_errors,
 )
 from .inputs import ModelConfigInput, Unset
-from .merge import Merged, draft_of, merge, same_content
+from .merge import Merged, merge, same_content
+from .stored import read_stored
 from .validation import can_be_stored, validate_alias, validate_input
 
 DEFAULT_PAGE = 50
@@ -157,7 +158,8 @@ async def update(
     given: ModelConfigInput,
     validate_only: bool = False,
 ) -> Updated:
-    """Change a config. One that would stay as it is keeps its version.
+    """Change a config. One that would stay as it is keeps its version. One whose secrets cannot be opened has to be
+    given them anew.
 
     Raises Forbidden, InvalidInput, NotFound, VersionConflict, AliasTaken, ProtectedDefault.
     """
@@ -165,13 +167,13 @@ async def update(
     validate_input(given)
     async with context.store.transaction(by=context.principal.subject) as transaction:
         config = await find_for_write(context.principal, transaction, id, expected_version)
-        base = draft_of(config, transaction.open_secrets(config))
-        merged = merge(base, given)
+        stored = read_stored(config, transaction.open_secrets)
+        merged = merge(stored.draft, given, lost=stored.lost)
         if merged.draft.alias != config.alias:
             await check_rename(context.principal, transaction, config, merged.draft.alias)
         if validate_only:
             return Updated(config=None, dropped_credentials=merged.dropped_credentials)
-        if _changes(base, merged):
+        if _changes(stored.draft, merged):
             config = await transaction.update(config, merged.draft)
         return Updated(config=config, dropped_credentials=merged.dropped_credentials)
 

@@ -282,3 +282,37 @@ def test_no_stored_credential_moves_and_no_secret_is_shown(
     assert after.auth.hints.keys() == after.secrets.auth.keys()
     assert not after.params.keys() & after.secrets.params.keys()
     assert "new-" not in json.dumps([dict(after.auth.fields), dict(after.params)])
+
+
+class TestLostSecrets:
+    """A base whose secrets cannot be opened: `lost` says why."""
+
+    def test_what_is_not_given_anew_is_dropped(self) -> None:
+        merged = merge(STORED, ModelConfigInput(auth=api_key("canary-other-key-x"), model="other"), lost="gone")
+        assert merged.dropped_credentials
+        assert merged.draft.secrets == Secrets(auth={"api_key": "canary-other-key-x"})
+        assert (merged.draft.model, merged.draft.params) == ("other", {"n": 1})
+
+    def test_what_replaces_all_drops_nothing(self) -> None:
+        headers = {"extra_headers": {"X": "canary-other"}}
+        merged = merge(STORED, ModelConfigInput(auth=api_key("canary-other-key-x"), params=headers), lost="gone")
+        assert not merged.dropped_credentials
+        assert merged.draft.secrets == Secrets(auth={"api_key": "canary-other-key-x"}, params=headers)
+
+    def test_references_are_not_lost(self) -> None:
+        base = changed(auth=api_key("os.environ/OPENAI_API_KEY")).draft
+        merged = merge(base, ModelConfigInput(params={}), lost="gone")
+        assert merged.draft.auth.fields == {"api_key": "os.environ/OPENAI_API_KEY"}
+        assert (merged.dropped_credentials, merged.draft.secrets) == (True, Secrets())
+
+    @pytest.mark.parametrize("fields", [{}, {"model": "other"}, {"params": {}}, {"params": None}])
+    def test_without_auth_it_is_refused(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(InvalidInput, match=r"cannot be opened: gone\. Give auth anew") as refused:
+            merge(STORED, ModelConfigInput(**fields), lost="gone")
+        assert refused.value.path == ("input", "auth")
+
+    def test_without_params_it_is_refused_where_only_they_are_lost(self) -> None:
+        base = changed(auth=None, params={"extra_headers": {"X": "canary-header"}}).draft
+        with pytest.raises(InvalidInput, match=r"extra_headers cannot be opened: gone\. Give params anew") as refused:
+            merge(base, ModelConfigInput(model="other"), lost="gone")
+        assert refused.value.path == ("input", "params")
