@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Final
 
-from ..store import AuthType, ModelConfigDraft
+from ..store import AuthType, ModelConfigDraft, Secrets
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES
 from .errors import BadUserInput, InvalidInput
 from .inputs import UNSET, AuthInput, ModelConfigInput, Unset
 from .litellm_process import known_models
 from .litellm_registry import without_provider
-from .merge import draft_of, merge
+from .merge import merge
 from .model_configs import find
 from .outbound import Outbound, OutboundError, OutboundProblem
 from .providers import ModelListing, Provider
 from .references import is_reference
+from .stored import read_stored
 from .validation import validate_input
 
 MAX_MODELS: Final = 2_000
@@ -115,16 +116,18 @@ def _sorted(models: list[ProviderModel]) -> tuple[ProviderModel, ...]:
 
 async def _target(context: Context, provider: Provider, request: ListRequest) -> tuple[ModelConfigDraft, bool]:
     """What to ask with, and whether stored credentials were left out because they belong elsewhere."""
-    base = ModelConfigDraft(alias="", provider=provider.name)
+    base, lost = ModelConfigDraft(alias="", provider=provider.name), None
     if request.config_id is not None:
         config = await find(context, id=request.config_id)
         if config is None:
             raise BadUserInput("there is no model config with this id, or none that you may see")
-        base = draft_of(config, context.store.open_secrets(config))
+        stored = read_stored(config, context.store.open_secrets)
+        # No params are sent, so sealed ones may be lost.
+        base, lost = replace(stored.draft, params={}, secrets=Secrets(auth=stored.draft.secrets.auth)), stored.lost
     given = ModelConfigInput(provider=provider.name, api_base=request.api_base, auth=request.auth)
     try:
         validate_input(given)
-        merged = merge(base, given)
+        merged = merge(base, given, lost=lost)
     except InvalidInput as error:
         raise BadUserInput(error.message) from None
     return merged.draft, merged.dropped_credentials

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,6 +156,15 @@ class TestStoredCredentials:
         using = {"modelConfig": config["id"], "apiBase": stand_in.url, "auth": {"none": True}}
         assert (await models(tester, "ollama", **using))["source"] == "PROVIDER"
         assert KEY not in str(stand_in.requests)
+
+    async def test_that_do_not_open_have_to_be_given(self, tester: Any, stand_in: StandIn, tmp_path: Path) -> None:
+        config = await tester.create("mine", provider="openai", apiBase=f"{stand_in.url}/v1", auth=KEYED)
+        with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE model_config_changes SET sealed = X'00' WHERE sealed IS NOT NULL")
+        with tester.refused("BAD_USER_INPUT", match="cannot be opened"):
+            await models(tester, "openai", modelConfig=config["id"])
+        assert stand_in.requests == []
+        assert (await models(tester, "openai", modelConfig=config["id"], auth=KEYED))["source"] == "PROVIDER"
 
     @pytest.mark.parametrize(
         "given",
