@@ -172,7 +172,10 @@ class Documents:
 
     def _within(self, type_: Composite) -> set[Composite]:
         """Types that a fragment inside of this one can be on."""
-        return {type_} if isinstance(type_, GraphQLObjectType) else {type_, *self._schema.get_possible_types(type_)}
+        if isinstance(type_, GraphQLObjectType):
+            return {type_}
+        possible = self._schema.get_possible_types(type_)
+        return {type_, *possible, *(interface for member in possible for interface in member.interfaces)}
 
     def _spread(self, into: Selections, type_: Composite) -> None:
         for name, (condition, selections) in self._fragments.items():
@@ -223,7 +226,7 @@ class Documents:
             if not is_required_argument(argument) and rng.random() < 0.5:
                 continue
             if rng.random() < self._wrongness:
-                value = self._values.wrong()
+                value = self._values.wrong(argument.type, name)
                 if rng.random() < 0.2:
                     continue
             else:

@@ -72,7 +72,7 @@ async def test_documents(tmp_path: Path, count: int, seed: str, logged: pytest.L
         for client in (*https, *sockets):
             await client.close()
     # The generator has not become so weak that all this says nothing.
-    assert tally["executed"] > 0.4 * count, tally
+    assert tally["executed"] > 0.35 * count, tally
     assert tally["refused"] > 0.2 * count, tally
     assert knowledge.ids
     assert knowledge.cursors
@@ -94,10 +94,10 @@ async def _restricted_key(server: LiveServer) -> str:
 
 def _request(rng: random.Random, knowledge: Knowledge) -> Request:
     kind = rng.random()
-    if kind < 0.6:
+    if kind < 0.5:
         return Documents(SCHEMA, rng, knowledge).request()
     if kind < 0.75:
-        return Documents(SCHEMA, rng, knowledge, wrongness=0.3).request()
+        return Documents(SCHEMA, rng, knowledge, wrongness=0.4).request()
     return damaged(Documents(SCHEMA, rng, knowledge).request(), rng)
 
 

@@ -13,8 +13,10 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLInputType,
     GraphQLList,
+    GraphQLNamedType,
     GraphQLNonNull,
     get_named_type,
+    get_nullable_type,
     is_required_input_field,
 )
 
@@ -119,6 +121,11 @@ model_configs:
 )
 
 
+SECRETS = ("apiKey", "clientSecret", "secretAccessKey", "sessionToken", "accessKeyId", "credentialsJson")
+LIKELY = {"auth": 0.6, **dict.fromkeys(SECRETS, 0.8)}
+"""How probable it is that an object has these fields, other than the rest."""
+
+
 class Values:
     """Makes values. Every choice is the generator's `random`, so that a seed gives the same ones."""
 
@@ -143,8 +150,33 @@ class Values:
             return self._of_nullable(type_.of_type, name, depth)
         return None if rng.random() < 0.1 else self._of_nullable(type_, name, depth)
 
-    def wrong(self) -> Any:
-        """A value that fits hardly any type."""
+    def wrong(self, type_: GraphQLInputType, name: str = "") -> Any:
+        """A value that hardly fits: of any type at all, or right but for one key."""
+        rng = self._rng
+        value = self.right(GraphQLNonNull(get_nullable_type(type_)), name) if rng.random() < 0.6 else None
+        if isinstance(value, list) and value:
+            value = rng.choice((value[0], [*value, self._anything()]))
+        if isinstance(value, dict):
+            return self._with_one_key_wrong(value, get_named_type(type_))
+        return self._anything()
+
+    def _with_one_key_wrong(self, value: dict[str, Any], type_: GraphQLNamedType) -> dict[str, Any]:
+        rng = self._rng
+        known = sorted(type_.fields) if isinstance(type_, GraphQLInputObjectType) else ["a"]
+        key = rng.choice((*value, *known))
+        match rng.randrange(5):
+            case 0:
+                return {name: item for name, item in value.items() if name != key}
+            case 1:
+                return {**value, key: None}
+            case 2:
+                return {**value, f"{key}s": 1}
+            case 3 if isinstance(value.get(key), dict) and isinstance(type_, GraphQLInputObjectType):
+                return {**value, key: self._with_one_key_wrong(value[key], get_named_type(type_.fields[key].type))}
+            case _:
+                return {**value, key: self._anything()}
+
+    def _anything(self) -> Any:
         rng = self._rng
         return rng.choice(
             (
@@ -199,7 +231,7 @@ class Values:
         return {
             name: self.right(given.type, name, depth + 1)
             for name, given in type_.fields.items()
-            if is_required_input_field(given) or self._rng.random() < 0.35
+            if is_required_input_field(given) or self._rng.random() < LIKELY.get(name, 0.35)
         }
 
     def _int(self, name: str) -> int:
@@ -212,7 +244,7 @@ class Values:
         rng = self._rng
         if name in {"alias", "aliases"}:
             return rng.choice(ALIASES) if rng.random() < 0.9 else rng.choice(STRINGS)
-        if name in {"apiKey", "clientSecret", "secretAccessKey", "sessionToken", "accessKeyId", "credentialsJson"}:
+        if name in SECRETS:
             return f'{{"private_key": "{CANARY}"}}' if name == "credentialsJson" else f"sk-{CANARY}-0123456789"
         pools = {
             "after": self._knowledge.cursors,
