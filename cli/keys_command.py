@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from ..server.settings import Settings
-from ..store import KeyUse, SealedRows, Store, new_key
+from ..store import AuditAction, AuditEvent, KeyUse, SealedRows, Store, new_key
 from .database import database_settings, opened_store
 from .errors import CommandError, ExitCode
 from .output import Output
@@ -71,7 +71,9 @@ def _versions(count: int) -> str:
 
 @dataclass
 class Rotation:
-    """What `keys rotate` did. `left` counts rows that are still under other keys than `key`."""
+    """What `keys rotate` did. `left` counts rows that are still under other keys than `key`, `retired_to` is the file
+    that the unneeded keys went to, None when they stay where they are.
+    """
 
     key: str = ""
     resealed: int = 0
@@ -123,28 +125,47 @@ async def _rotate(settings: Settings, rotation: Rotation, *, new: bool, quiet: b
         if new:
             await rows.add_key()
         rotation.key = rows.key_names[0]
+        replaced = sorted((await rows.key_uses()).keys() - {rotation.key})
         rotation.left = await _left(rows)
         if not quiet and rotation.left:
             typer.echo(f"To be sealed under the key {rotation.key}: {_versions(rotation.left)}.")
-        for _ in range(_PASSES):
-            if not await _pass(rows, rotation, quiet=quiet):
-                break
-        await _finish(store, rotation)
+        try:
+            for _ in range(_PASSES):
+                if not await _pass(rows, rotation, quiet=quiet):
+                    break
+            await _finish(store, rotation)
+        finally:
+            # Also of one that was interrupted: what it did stays.
+            await _record(store, rotation, replaced, new=new)
+
+
+async def _record(store: Store, rotation: Rotation, replaced: list[str], *, new: bool) -> None:
+    retired = rotation.unneeded if rotation.retired_to is not None else []
+    if not (new or rotation.resealed or retired):
+        return
+    details = {
+        "key": rotation.key,
+        "newKey": new,
+        "replaced": replaced,
+        "retired": retired,
+        "versions": rotation.resealed,
+        "left": rotation.left,
+    }
+    await store.audit_log.record([AuditEvent(action=AuditAction.KEYS_ROTATE, actor="system", details=details)])
 
 
 async def _pass(rows: SealedRows, rotation: Rotation, *, quiet: bool) -> bool:
     """Go once through all; whether another round is worth it, because rows were added meanwhile."""
     rotation.problems = []
-    resealed = 0
+    before = rotation.resealed
     async for batch in rows.reseal():
-        resealed += batch.rows
+        rotation.resealed += batch.rows
         rotation.left = max(0, rotation.left - batch.rows)
         rotation.problems += batch.problems
         if not quiet and sys.stderr.isatty():
             typer.echo(f"\r{rotation.left} left ", nl=False, err=True)
-    if not quiet and resealed and sys.stderr.isatty():
+    if not quiet and rotation.resealed > before and sys.stderr.isatty():
         typer.echo("", err=True)
-    rotation.resealed += resealed
     rotation.left = await _left(rows)
     return rotation.left > len(rotation.problems)
 

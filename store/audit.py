@@ -38,6 +38,7 @@ class AuditAction(StrEnum):
     API_KEY_CREATE = "api_key.create"
     ACCESS_DENIED = "access.denied"
     STORE_RESTORE = "store.restore"
+    KEYS_ROTATE = "keys.rotate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from modelwire.cli.keys_command import list_keys, rotate_keys
 from modelwire.cli.output import Output
 from modelwire.server.database import database_url, prepare_database
 from modelwire.server.settings import Settings
-from modelwire.store import Keyring, ModelConfigDraft, Resealed, SealedRows, Secrets, open_store
+from modelwire.store import AuditEntry, Keyring, ModelConfigDraft, Resealed, SealedRows, Secrets, open_store
 
 
 @pytest.fixture
@@ -45,6 +45,36 @@ def names(settings: Settings) -> tuple[str, ...]:
     return Keyring.from_file(settings.key_file)[0].names
 
 
+def audited(settings: Settings) -> list[AuditEntry]:
+    """The audit log's rows of rotations, oldest first."""
+
+    async def ask() -> list[AuditEntry]:
+        store = await open_store(database_url(settings), Keyring.from_file(settings.key_file)[0])
+        entries = await store.audit_log.page(first=100)
+        await store.close()
+        return entries
+
+    return [entry for entry in reversed(asyncio.run(ask())) if entry.action == "keys.rotate"]
+
+
+def test_a_rotation_is_in_the_audit_log_by_the_names_of_keys(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (old,) = names(settings)
+    old_file = settings.key_file.read_text().strip()
+    assert rotate_keys(None, new=False, yes=False, output=Output.TABLE) is ExitCode.DONE
+    assert audited(settings) == []  # There was nothing to do.
+    assert rotate_keys(None, new=True, yes=False, output=Output.TABLE) is ExitCode.DONE
+    (new,) = names(settings)
+    (entry,) = audited(settings)
+    assert (entry.actor, entry.details) == (
+        "system",
+        {"key": new, "newKey": True, "replaced": [old], "retired": [old], "versions": 5, "left": 0},
+    )
+    for key in (old_file, settings.key_file.read_text().strip()):
+        assert key.rpartition(":")[2] not in repr(entry)
+
+
 def test_an_interruption_says_how_many_are_left_and_loses_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,12 +94,15 @@ def test_an_interruption_says_how_many_are_left_and_loses_nothing(
         assert caught.value.exit_code is ExitCode.FAILED
     new, kept = names(settings)
     assert kept == old
+    (entry,) = audited(settings)
+    assert entry.details == {"key": new, "newKey": True, "replaced": [old], "retired": [], "versions": 2, "left": 3}
     capsys.readouterr()
     assert rotate_keys(None, new=False, yes=False, output=Output.TABLE) is ExitCode.DONE
     said = capsys.readouterr().out
     assert f"Sealed again under the key {new}: 3 versions." in said
     assert f"No longer needed: {old}." in said
     assert names(settings) == (new,)
+    assert [entry.details["versions"] for entry in audited(settings)] == [2, 3]
 
 
 def test_rows_that_are_left_are_named_and_their_key_is_kept(
