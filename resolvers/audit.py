@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from dataclasses import dataclass
 
 from ..store import AuditEntry
 from .access import Context, Scope
-from .errors import BadUserInput, Forbidden, translates_store_errors
+from .cursors import decode_cursor, encode_cursor
+from .errors import Forbidden, translates_store_errors
 from .model_configs import page_size
 
-_CURSOR = re.compile(r"entry:([1-9][0-9]{0,17})")
+_LIST = "auditLog"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +39,9 @@ async def audit_log(context: Context, *, first: int | None = None, after: str | 
 
 def cursor_of(entry: AuditEntry) -> str:
     """The cursor that stands for the place behind this entry. Opaque to clients."""
-    return base64.urlsafe_b64encode(f"entry:{entry.sequence}".encode()).decode()
+    return encode_cursor(_LIST, (entry.sequence,))
 
 
 def _sequence_of_cursor(cursor: str) -> int:
-    try:
-        match = _CURSOR.fullmatch(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode())
-    except ValueError:
-        match = None
-    if match is None:
-        raise BadUserInput("after must be a cursor that an earlier page gave")
-    return int(match[1])
+    (sequence,) = decode_cursor(_LIST, cursor, (int,))
+    return int(sequence)

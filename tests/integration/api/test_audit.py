@@ -75,6 +75,12 @@ async def test_pages(client: Any) -> None:
     assert second["pageInfo"]["hasPreviousPage"] is True
 
 
+async def test_a_cursor_of_another_list_is_refused(client: Any) -> None:
+    configs = (await client.run("list", first=1))["modelConfigs"]
+    with client.refused("BAD_USER_INPUT", match="of this list"):
+        await client.run(AUDIT_LOG, after=configs["pageInfo"]["endCursor"])
+
+
 @pytest.mark.parametrize("arguments", [{"first": 0}, {"first": 101}, {"after": "x"}, {"after": "ZW50cnk6MA=="}])
 async def test_bad_arguments(client: Any, arguments: dict[str, Any]) -> None:
     with client.refused("BAD_USER_INPUT"):
