@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,23 +35,30 @@ def admin_key() -> str:
     return ADMIN_KEY
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def site(tmp_path: Path) -> AsyncIterator[str]:
-    """The address of a server. All of it is at the root and, as behind a proxy, under PREFIX."""
+@asynccontextmanager
+async def serving(data_dir: Path, *, port: int = 0) -> AsyncIterator[str]:
+    """A server and its address. All of it is at the root and, as behind a proxy, under PREFIX."""
     assert built_console() is not None, "the console is not built: run `make console`"
-    api = create_app(Settings(data_dir=tmp_path, admin_key=SecretStr(ADMIN_KEY)), lambda start: None)
+    api = create_app(Settings(data_dir=data_dir, admin_key=SecretStr(ADMIN_KEY)), lambda start: None)
     app = Starlette(
         routes=[Mount(PREFIX, app=api), Mount("/", app=api)], lifespan=lambda _: api.router.lifespan_context(api)
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(
             app, ws=WebSocketProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        run = asyncio.create_task(server.serve(sockets=[listener]))
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
-        await serving
+        await run
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a server."""
+    async with serving(tmp_path) as site:
+        yield site
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from .conftest import PREFIX, Visit
+from .conftest import PREFIX, Visit, serving
 
 # One browser for all tests of this module; each has a profile and a server of its own.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -69,6 +71,27 @@ async def test_query_mutation_and_subscription_run_as_the_page_offers_them(
         await visit.page.get_by_role("button", name="Stop query").click()
     assert visit.sent[-1]["type"] == "complete"
     assert_clean(visit, site)
+
+
+async def test_a_subscription_goes_on_when_a_server_that_was_away_is_back(
+    visit: Visit, tmp_path: Path, admin_key: str
+) -> None:
+    async with AsyncExitStack() as server:
+        site = await server.enter_async_context(serving(tmp_path))
+        await visit.page.goto(f"{site}/graphiql")
+        await visit.sign_in(admin_key)
+        await visit.connected()
+        await visit.run("WatchModelConfigs")
+        await expect(visit.response).to_contain_text('"__typename": "ModelConfigSnapshot"')
+        async with visit.page.expect_console_message(lambda said: "ERR_CONNECTION_REFUSED" in said.text) as refused:
+            await server.aclose()
+    assert "WebSocket" in (await refused.value).text
+    port = urlsplit(site).port
+    assert port is not None
+    async with serving(tmp_path, port=port):
+        await create(site, admin_key, "made-elsewhere")
+        await expect(visit.response).to_contain_text('"alias": "made-elsewhere"')
+    assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
 
 
 async def test_nothing_is_kept_in_the_browser_but_the_theme(visit: Visit, site: str, admin_key: str) -> None:

@@ -9,12 +9,20 @@ export interface Connection {
   close: () => void;
 }
 
+/** Half a second at most, then twice as long each time, up to 30 seconds; at random, lest all come back at once. */
+const backoff = (retries: number) =>
+  new Promise<void>((resolve) => setTimeout(resolve, Math.random() * Math.min(30_000, 500 * 2 ** retries)));
+
 /** Queries and mutations over HTTP, subscriptions over one websocket that is open while there are any. */
 export function connect(apiKey: string): Connection {
+  let closed = false;
   const client = createClient({
     url: socketUrl(),
     connectionParams: async () => ({ authorization: `Bearer ${apiKey}` }),
+    // A subscription that was cut goes on when the server is back: it begins with a snapshot again.
     retryAttempts: Infinity,
+    retryWait: backoff,
+    shouldRetry: () => !closed, // also when nobody answers
   });
   return {
     fetcher: (params, options) => {
@@ -24,7 +32,10 @@ export function connect(apiKey: string): Connection {
         ? subscription(client, request)
         : (post(request, apiKey, options?.headers) as Promise<ExecutionResult>);
     },
-    close: () => void client.dispose(),
+    close: () => {
+      closed = true;
+      void client.dispose();
+    },
   };
 }
 
