@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -126,6 +127,17 @@ class Client:
         assert "errors" not in answer, answer["errors"]
         data: dict[str, Any] = answer["data"]
         return data
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Puts back what `configure_logging` changes: commands that run in the process of the tests call it."""
+    root, modelwire = logging.getLogger(), logging.getLogger("modelwire")
+    root_level, handlers, level = root.level, root.handlers[:], modelwire.level
+    yield
+    root.setLevel(root_level)
+    root.handlers[:] = handlers
+    modelwire.setLevel(level)
 
 
 @pytest.fixture
