@@ -30,7 +30,7 @@ SUBSCRIPTION = (
 )
 # A snapshot that no buffer takes whole, of few objects.
 CONFIGS = 4
-PARAM = "x" * 60_000
+PARAM = "x" * 30_000
 SNAPSHOT_BYTES = CONFIGS * len(PARAM)
 
 
@@ -93,7 +93,7 @@ async def cut(server: LiveServer, rng: random.Random) -> None:
     kind = rng.choice(("websocket", "websocket", "websocket", "event stream", "multipart"))
     with socket.socket() as peer:
         peer.setblocking(False)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
         await loop.sock_connect(peer, ("127.0.0.1", server.port))
         request = stream_request(server, kind) if kind != "websocket" else upgrade_request(server)
         if rng.random() < 0.1:
@@ -117,7 +117,7 @@ async def read(peer: socket.socket, count: int) -> None:
     loop = asyncio.get_running_loop()
     with suppress(TimeoutError, ConnectionError):
         while count > 0:
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(0.05):
                 received = await loop.sock_recv(peer, min(count, 16_384))
             if not received:
                 return
