@@ -83,7 +83,7 @@ def _with_options(table: tuple[Setting, ...]) -> None:
     options = [config, *(_option(setting) for setting in table if setting.flag is not None)]
     _serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     _serve.__annotations__ = {option.name: option.annotation for option in options}
-    _serve.__doc__ = f"""Run the server: the GraphQL API on an embedded database.
+    _serve.__doc__ = f"""Run the server: the GraphQL API on an embedded database or on PostgreSQL.
 
     Settings come from environment variables, then modelwire.toml, then these options; what comes later wins.
     Secrets are no options: {secrets} come from the environment or the file.

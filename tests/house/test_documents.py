@@ -46,3 +46,16 @@ def test_the_commands_that_the_readme_names_exist() -> None:
     for target in set(re.findall(r"(?m)(?:^|`)make ([a-z-]+)", "".join(page.read_text() for page in PAGES))):
         dry_run = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
         assert dry_run.returncode == 0, dry_run.stderr
+
+
+def test_the_readme_leads_to_every_guide() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)\)", (ROOT / "README.md").read_text()))
+    assert linked >= {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+
+
+def test_contributing_names_files_that_are_there() -> None:
+    named = re.findall(
+        r"`((?:schema|resolvers|store|subscriber|server)/[\w/]+\.py)`", (ROOT / "CONTRIBUTING.md").read_text()
+    )
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).is_file()] == []
