@@ -62,7 +62,7 @@ def _root(
 
 @app.command(context_settings=_OWN_OPTIONS)
 def serve(context: typer.Context) -> None:
-    """Run the server: the GraphQL API on an embedded database."""
+    """Run the server: the GraphQL API, on an embedded database or on PostgreSQL."""
     with server_extra("serve"):
         from .serve import serve_app
     serve_app(args=context.args, prog_name="modelwire serve")
