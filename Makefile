@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHROMIUM := /usr/bin/chromium
 PYTHON ?= python3
+# Test processes: most tests wait for a server, a browser or a database.
+JOBS ?= 4
 export UV_PYTHON_DOWNLOADS := never
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 
@@ -58,8 +60,9 @@ schema:
 check-console:
 	cd console && npm run --silent check
 
+# In the order of the folders: those with the long waits come first, and nothing long is left for the end.
 test:
-	$(BIN)/pytest -m 'not long'
+	$(BIN)/pytest -m 'not long' --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check-long: setup ## The tests that take minutes
 	$(BIN)/pytest -m long

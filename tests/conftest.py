@@ -24,7 +24,7 @@ from modelwire.cli.demo.endpoint import app_factory
 pytest_plugins = ("postgres",)
 
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 120.0
 
 
 def free_port() -> int:
@@ -113,7 +113,7 @@ class Client:
 
     def __init__(self, url: str, token: str | None) -> None:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=10)
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60)
 
     async def close(self) -> None:
         await self._http.aclose()
