@@ -23,7 +23,7 @@ from modelwire.cli.demo.endpoint import app_factory
 
 pytest_plugins = ("postgres",)
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 120.0
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import URL, make_url
 from modelwire.store import migrate
 
 EXISTING_SERVER = "MODELWIRE_TEST_POSTGRES_URL"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 # PostgreSQL says no to root: inside a user namespace of its own, root's files belong to somebody else.
 OTHER_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 

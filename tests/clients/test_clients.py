@@ -22,7 +22,7 @@ NODE_CLIENTS = sorted(path.stem for path in (HERE / "setup").glob("*.mjs"))
 # urql takes the end of a stream for the end of the subscription.
 RECONNECTING = [name for name in NODE_CLIENTS if name != "urql-sse"]
 AUDITS = 61
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 120.0
 
 
 @pytest.fixture(scope="session", autouse=True)

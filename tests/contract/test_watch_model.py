@@ -30,7 +30,7 @@ from modelwire.store import (
 )
 
 ALIASES = ["a", "b", "c", "general"]
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 
 aliases = st.sampled_from(ALIASES)
 servers = st.integers(0, 1)

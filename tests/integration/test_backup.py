@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from modelwire.subscriber import DynamicModelProvider, LiteLlm
 from modelwire.subscriber.timing import Timing
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 120.0
 TIMING = Timing(backoff_first_seconds=0.05, backoff_max_seconds=0.4)
 
 CREATE = """mutation($input: CreateModelConfigInput!) {
@@ -43,7 +43,7 @@ def modelwire(server, *arguments: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -23,7 +23,7 @@ from modelwire.store import migrate
 from modelwire.subscriber import DynamicModelProvider
 from modelwire.subscriber.timing import Timing
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 120.0
 TIMING = Timing(backoff_first_seconds=0.05, backoff_max_seconds=0.2)
 CANARY = "sk-canary-9f1c7e"
 
@@ -149,7 +149,7 @@ def test_a_start_that_cannot_be_is_one_sentence_and_changes_nothing(tmp_path: Pa
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     assert starts.stdout.split() == ["1"] * len(REFUSALS)
@@ -177,7 +177,7 @@ def test_a_database_that_this_user_may_only_read_is_refused(server_process) -> N
     other_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
     serve = [sys.executable, "-m", "modelwire", "serve", f"--data-dir={server_process.data_dir}", "--port=0"]
     ended = subprocess.run(
-        [*other_user, *serve], cwd=server_process.folder, capture_output=True, text=True, timeout=60, check=False
+        [*other_user, *serve], cwd=server_process.folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
@@ -308,6 +308,6 @@ def modelwire(server, *arguments: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )

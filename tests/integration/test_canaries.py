@@ -187,7 +187,7 @@ class Life:
             env={**inherited, **settings, **remote, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         self.keep(" ".join(arguments), ended.stdout + ended.stderr)

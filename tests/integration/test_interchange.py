@@ -19,7 +19,7 @@ FILE = Path(__file__).parents[1] / "data" / "sam" / "shared_config.yaml"
 # Without the one model for whose name the server has to load LiteLLM, which takes long on a busy machine.
 SAM = FILE.read_text().replace('      multimodal: &multimodal_model "gemini-2.5-flash-preview-04-17"\n', "")
 CANARY = "canary-5f1d-long-enough-for-a-hint"
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 120.0
 
 CREATE = """mutation ($input: CreateModelConfigInput!) {
   createModelConfig(input: $input) { ... on CreateModelConfigPayload { modelConfig { id version } } }

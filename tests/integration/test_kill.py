@@ -21,7 +21,7 @@ from modelwire.subscriber.timing import Timing
 
 KILLS = ("right after an answer", "while a mutation is under way", "while it starts", "while nothing is written")
 BETWEEN_KILLS = 5
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 # As in use, but for waits that a test has no time for.
 TIMING = Timing(backoff_first_seconds=0.05, backoff_max_seconds=0.4)
 

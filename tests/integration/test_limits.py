@@ -37,7 +37,7 @@ def strict(server_process: Any) -> Any:
 
 async def post(server: Any, query: str, accept: str = "application/json", **variables: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {server.admin_key}", "Accept": accept}
-    async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=120) as http:
         return await http.post("/graphql", json={"query": query, "variables": variables})
 
 
@@ -121,7 +121,7 @@ async def test_connections(strict: Any) -> None:
         assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "LIMIT_EXCEEDED")
     headers = {"Authorization": f"Bearer {strict.admin_key}", "Accept": "text/event-stream"}
     async with (
-        httpx.AsyncClient(headers=headers, trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(headers=headers, trust_env=False, timeout=120) as http,
         http.stream("POST", f"{strict.url}/graphql", json={"query": WATCH}) as response,
     ):
         text = ""

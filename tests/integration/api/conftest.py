@@ -18,7 +18,7 @@ from modelwire.resolvers.errors import RequestError
 from modelwire.schema import schema
 from modelwire.store import AliasPatterns, Feed, Keyring, Store, migrate, open_store
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 120.0
 
 CONFIG = """
 fragment Config on ModelConfig {

@@ -49,7 +49,7 @@ class Signal:
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until it holds. The time limit only ends a test that would hang."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not condition():
                 await self._event.wait()
                 self._event.clear()

@@ -69,7 +69,7 @@ async def test_each_concurrent_call_sees_one_configuration(
 ) -> None:
     await plane.put("general", version=1, name="m-1", **settings(endpoint, 1))
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     stop = threading.Event()
     answers: list[str] = []
     loop = asyncio.get_running_loop()
@@ -107,7 +107,7 @@ async def test_override_is_for_this_task_only(plane: Plane, connect: Any, endpoi
     await plane.put("general", version=1, name="m-general", **settings(endpoint, 1))
     await plane.put("planning", config_id="p", version=1, name="m-planning", **settings(endpoint, 2))
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
 
     async def ask() -> str:
         return str((await line.model.acompletion(HELLO)).choices[0].message.content)
@@ -127,7 +127,7 @@ async def test_overrides_beside_each_other_share_one_model(plane: Plane, connect
     for alias in ("general", "planning"):
         await plane.put(alias, config_id=alias, version=1, name=f"m-{alias}", **settings(endpoint, 1))
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
 
     async def ask(alias: str) -> str:
         with line.provider.override(alias) as model:
@@ -144,7 +144,7 @@ async def test_override_with_an_alias_that_does_not_exist(
 ) -> None:
     await plane.put("general", version=1, **settings(endpoint, 1))
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     absent = line.get("absent")
     with line.provider.override("absent"), pytest.raises(ModelNotReady) as caught:
         line.model.completion(HELLO)
@@ -158,8 +158,8 @@ async def test_override_with_an_alias_that_does_not_exist(
 async def test_override_of_one_provider_leaves_another_alone(plane: Plane, connect: Any, endpoint: Endpoint) -> None:
     await plane.put("general", version=1, name="m-general", **settings(endpoint, 1))
     first, second = await connect(), await connect()
-    await first.model.wait_ready(timeout_seconds=20)
-    await second.model.wait_ready(timeout_seconds=20)
+    await first.model.wait_ready(timeout_seconds=120)
+    await second.model.wait_ready(timeout_seconds=120)
     first.provider.get_lite_llm_model("absent")
     with first.provider.override("absent"):
         assert (await second.model.acompletion(HELLO)).choices[0].message.content == "I am m-general"
@@ -170,7 +170,7 @@ async def test_a_call_under_way_survives_close(plane: Plane, endpoint: Endpoint)
     endpoint.hold.clear()
     async with DynamicModelProvider(plane.url, token="token", component="test", _timing=FAST) as provider:
         model = provider.get_lite_llm_model("general")
-        await model.wait_ready(timeout_seconds=20)
+        await model.wait_ready(timeout_seconds=120)
         stream = await model.acompletion(HELLO, stream=True)
         await anext(stream)
     endpoint.hold.set()

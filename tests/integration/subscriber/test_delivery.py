@@ -12,7 +12,7 @@ from .conftest import Plane, Signal, config
 async def test_bootstrap_update_and_delete(plane: Plane, connect: Any, signal: Signal) -> None:
     await plane.put("general", version=1, name="first")
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     assert line.model.settings.model == "openai/first"
     await plane.put("general", version=2, name="second")
     await signal.until(lambda: line.model.version == 2)
@@ -28,14 +28,14 @@ async def test_an_alias_that_is_created_later(plane: Plane, connect: Any, signal
     line = await connect()
     await signal.until(lambda: line.model.status is ModelStatus.NONE)
     await plane.put("general", version=1)
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     assert line.history.statuses == ["initializing", "none", "ready"]
 
 
 async def test_renamed_away_and_replaced_in_one_transaction(plane: Plane, connect: Any, signal: Signal) -> None:
     await plane.put("general", config_id="a", version=5)
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     await plane.transaction({"general": None, "old": config("old", "a", 6, "m")})
     await signal.until(lambda: line.model.status is ModelStatus.NONE)
     await plane.transaction({"general": config("general", "b", 1, "other")})
@@ -52,7 +52,7 @@ async def test_each_alias_has_its_own_operation_and_position(plane: Plane, conne
     await signal.until(lambda: line.provider.link.state is LinkState.LIVE)
     await plane.put("planning", config_id="p", version=1)
     planning = line.get("planning")
-    await planning.wait_ready(timeout_seconds=20)
+    await planning.wait_ready(timeout_seconds=120)
     (socket,) = plane.sockets
     assert sorted(socket.open.values()) == ["general", "planning"]
     assert line.provider.link.state is LinkState.LIVE
@@ -69,7 +69,7 @@ async def test_each_alias_has_its_own_operation_and_position(plane: Plane, conne
 async def test_a_placeholder_and_a_refused_version(plane: Plane, connect: Any, signal: Signal) -> None:
     await plane.put("general", version=1)
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     await plane.put("general", version=2, api_key="os.environ/NOBODY_ALLOWED_THIS")
     await signal.until(lambda: plane.sockets)
     await plane.put("general", version=3, name="third")
@@ -95,5 +95,5 @@ async def test_what_the_server_is_told(plane: Plane, connect: Any, signal: Signa
 async def test_a_large_snapshot(plane: Plane, connect: Any) -> None:
     await plane.put("general", version=1, extra_body={"text": "x" * 3_000_000})
     line = await connect()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     assert len(line.model.litellm_params()["extra_body"]["text"]) == 3_000_000

@@ -19,7 +19,7 @@ from .conftest import FAST, Plane, Signal
 async def ready(plane: Plane, connect: Any, **options: Any) -> Any:
     await plane.put("general", version=1)
     line = await connect(**options)
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     return line
 
 
@@ -76,7 +76,7 @@ async def test_a_server_that_is_away_at_start(plane: Plane, connect: Any, signal
     with pytest.raises(ModelNotReady):
         await line.model.wait_ready(timeout_seconds=0)
     await plane.start()
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     assert line.provider.link.state is LinkState.LIVE
     assert line.history.statuses == ["initializing", "ready"]
 
@@ -135,7 +135,7 @@ async def test_a_server_that_never_acknowledges(plane: Plane, connect: Any, sign
     await signal.until(lambda: "acknowledge" in (line.provider.link.last_error or ""))
     assert line.provider.link.state is LinkState.CONNECTING
     plane.mute_at_init = False
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ async def test_a_key_that_is_granted_later(plane: Plane, connect: Any, signal: S
     line = await connect()
     await signal.until(lambda: line.provider.link.last_error is not None)
     plane.tokens = {"token"}
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
 
 
 @pytest.mark.parametrize("how", ["denied", "refuse"])
@@ -202,7 +202,7 @@ async def test_a_key_without_the_scope_is_tried_slowly_and_said_loudly(
     assert "model_config:resolve" in first.getMessage()
     assert line.model.status is ModelStatus.INITIALIZING
     setattr(plane, how, None)
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
 
 
 @pytest.mark.parametrize("how", ["denied", "refuse"])
@@ -231,7 +231,7 @@ async def test_the_order_of_aliases_does_not_matter_when_one_is_forbidden(
     plane.denied_alias = "forbidden"
     line = await connect("forbidden", timing=replace(FAST, slow_seconds=3600))
     model = line.get("general")
-    await model.wait_ready(timeout_seconds=20)
+    await model.wait_ready(timeout_seconds=120)
     await signal.until(lambda: line.provider.link.last_error is not None)
     await plane.put("general", version=2)
     await signal.until(lambda: model.version == 2)
@@ -320,7 +320,7 @@ async def test_a_token_callable_that_fails_is_asked_again(
 
     await plane.put("general", version=1)
     line = await connect(token=token)
-    await line.model.wait_ready(timeout_seconds=20)
+    await line.model.wait_ready(timeout_seconds=120)
     assert "token callable" in (line.provider.link.last_error or "")
     assert "canary-secret" not in caplog.text + str(line.provider.link)
 
@@ -332,7 +332,7 @@ async def test_nothing_is_left_after_close(plane: Plane, signal: Signal) -> None
     await plane.start()
     async with DynamicModelProvider(plane.url, token="token", component="test", _timing=FAST) as provider:
         model = provider.get_lite_llm_model("general")
-        await model.wait_ready(timeout_seconds=20)
+        await model.wait_ready(timeout_seconds=120)
         waiting = asyncio.create_task(provider.get_lite_llm_model("planning").wait_ready())
         with pytest.raises(RuntimeError):
             await provider.__aenter__()
@@ -358,7 +358,7 @@ async def test_close_ends_the_link_whatever_it_does(plane: Plane, connect: Any, 
     else:
         await signal.until(lambda: line.provider.link.state is LinkState.LIVE)
         plane.silent = True
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await line.provider.close()
     assert line.provider.link.state is LinkState.CLOSED
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "modelwire-link"]

@@ -37,7 +37,7 @@ class Probe:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def until(self, predicate: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20), self.changed:
+        async with asyncio.timeout(120), self.changed:
             await self.changed.wait_for(predicate)
 
     @asynccontextmanager
@@ -162,7 +162,7 @@ class Client:
         await self.socket.send(json.dumps(message))
 
     async def receive(self) -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             message: dict[str, Any] = json.loads(await self.socket.recv())
             return message
 

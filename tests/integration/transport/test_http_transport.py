@@ -283,7 +283,7 @@ async def exchange(port: int, *chunks: bytes) -> bytes:
         for chunk in chunks:
             writer.write(chunk)
         await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             return await reader.read()
     finally:
         writer.close()

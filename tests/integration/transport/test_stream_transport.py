@@ -48,14 +48,14 @@ class Reader:
 
     async def rest(self) -> str:
         """What is left, up to the end of the body."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             async for chunk in self._chunks:
                 self.raw += chunk
         return self.raw
 
     async def _part(self) -> Any:
         end = "\n\n" if self._sse else "\r\n--graphql"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while end not in self.raw:
                 self.raw += await anext(self._chunks)
         part, _, self.raw = self.raw.partition(end)
@@ -77,7 +77,7 @@ class Reader:
 async def streamed(server: Any, query: str, accept: str = SSE, **request: Any) -> AsyncIterator[Reader]:
     headers = {"Authorization": "Bearer good", "Accept": accept}
     async with (
-        httpx.AsyncClient(trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(trust_env=False, timeout=120) as http,
         http.stream("POST", server.url, json={"query": query, **request}, headers=headers) as response,
     ):
         assert response.status_code == 200, await response.aread()
@@ -86,7 +86,7 @@ async def streamed(server: Any, query: str, accept: str = SSE, **request: Any) -
 
 async def until(predicate: Callable[[], bool]) -> None:
     """Wait for what the server does after its last word."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not predicate():  # noqa: ASYNC110 - the server has nothing to wait on
             await asyncio.sleep(0.001)
 
@@ -388,7 +388,7 @@ async def test_who_does_not_finish_a_request_is_dropped(
     async with serve() as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(sent)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             with suppress(ConnectionResetError):
                 await reader.read()
         writer.close()
@@ -435,7 +435,7 @@ async def test_a_peer_that_reads_slowly_gets_all_of_its_answer(impatient: Any) -
     writer.write(large_request())
     await writer.drain()
     received = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while chunk := await reader.read(LARGE // 20):
             received += len(chunk)
             await asyncio.sleep(0.02)

@@ -33,7 +33,7 @@ main()
 def run(*arguments: str, program: str | None = None) -> subprocess.CompletedProcess[str]:
     command = ["-m", "modelwire"] if program is None else ["-c", program]
     return subprocess.run(
-        [sys.executable, *command, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *command, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
 
 

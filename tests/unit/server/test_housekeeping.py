@@ -65,7 +65,7 @@ async def test_the_settings_say_what_is_kept(caplog: pytest.LogCaptureFixture) -
 async def test_it_goes_on_after_trouble_and_ends_with_the_server(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="modelwire.server")
     log = Log(StoreUnavailable("the database is away"), RuntimeError("a bug"), [1])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         async with housekeeping(cast(Store, log), settings()):
             await log.asked_for(4)
     asked = len(log.asked)

@@ -121,7 +121,7 @@ def test_a_coroutine_function_is_no_callback(model: LiteLlm) -> None:
 
 
 async def test_wait_ready(model: LiteLlm) -> None:
-    waiting = [asyncio.create_task(model.wait_ready(timeout_seconds=30)) for _ in range(3)]
+    waiting = [asyncio.create_task(model.wait_ready(timeout_seconds=120)) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     model.configure_model(CONFIG)

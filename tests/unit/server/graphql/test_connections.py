@@ -32,7 +32,7 @@ async def test_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None
     left = clock(monkeypatch, 0.01, 0.02, 0.01, 0.0)
     expired = asyncio.Event()
     ExpiryTimer(EXPIRES_AT, expired.set)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await expired.wait()
     assert left == []
 
@@ -44,6 +44,6 @@ async def test_a_timer_that_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> Non
     left.pop(0)
     done = asyncio.Event()
     ExpiryTimer(EXPIRES_AT, done.set)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await done.wait()
     assert expired == []

@@ -95,7 +95,7 @@ class Peer:
         return not self.sent[-1].get("more_body", True)
 
     async def until(self, predicate: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20), self._written:
+        async with asyncio.timeout(120), self._written:
             await self._written.wait_for(predicate)
 
 
@@ -112,7 +112,7 @@ async def served(
         peer.writable.set()
         peer.source.may_end.set()
         peer.leaves()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await task
 
 
@@ -148,7 +148,7 @@ async def test_the_clean_up_of_the_results_is_waited_for_and_not_interrupted(end
         peer.source.events.put_nowait(1)
         await peer.until(lambda: "data: 1" in peer.body)
         await end(peer)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await peer.source.cleaning.wait()
         peer.stream.stop(CloseCode.FORBIDDEN, "too late")
         for _ in range(5):
@@ -169,7 +169,7 @@ async def test_a_stop_while_a_result_waits_to_be_written_interrupts_no_clean_up(
         for _ in range(5):
             await asyncio.sleep(0)
         await stop(peer)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await peer.source.cleaning.wait()
         peer.writable.set()
         peer.source.may_end.set()
@@ -228,7 +228,7 @@ async def test_a_peer_that_does_not_read_is_given_up(can_abort: bool, monkeypatc
         peer.source.may_end.set()
         peer.writable.clear()
         peer.source.events.put_nowait(1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await task
         assert peer.aborted is can_abort
         assert not peer.ended
@@ -237,7 +237,7 @@ async def test_a_peer_that_does_not_read_is_given_up(can_abort: bool, monkeypatc
 async def test_a_peer_that_does_not_even_read_the_head_is_given_up() -> None:
     peer = Peer(Limits(send_timeout_seconds=0.01), PRINCIPAL, can_abort=True)
     peer.writable.clear()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await peer.connections.serve(peer.stream)
     assert peer.aborted
     assert peer.sent == []

@@ -115,7 +115,7 @@ class Peer:
         return (last["code"], last["reason"]) if last["type"] == "websocket.close" else None
 
     async def until(self, predicate: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20), self._written:
+        async with asyncio.timeout(120), self._written:
             await self._written.wait_for(predicate)
 
 
@@ -134,7 +134,7 @@ async def served(limits: Limits | None = None) -> AsyncIterator[tuple[Peer, asyn
         peer.writable.set()
         GATES["gate"].may_end.set()
         peer.leaves()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await task
 
 
@@ -270,7 +270,7 @@ async def test_clean_up_that_never_ends_is_not_waited_for_for_ever(
         assert not gate.cleaned
         assert "did not end in time" in caplog.text
     # It does end, once it may: the test leaves no task behind.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         await asyncio.wait(peer.connection._cancelled)
     assert gate.cleaned
 
