@@ -11,11 +11,18 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from modelwire.resolvers.access import ALL_SCOPES, Context, Principal
+from modelwire.resolvers.errors import AliasTaken, NotFound, ProtectedDefault
+from modelwire.resolvers.history import rollback
+from modelwire.resolvers.importing import ImportFormat
+from modelwire.resolvers.model_config_import import ImportRequest, import_model_configs
 from modelwire.store import (
+    DEFAULT_ALIASES,
     AliasPatterns,
     Feed,
     ModelConfigDraft,
@@ -65,6 +72,10 @@ class Server:
 
     async def stop(self) -> None:
         await self._stack.aclose()
+
+    @property
+    def context(self) -> Context:
+        return Context(Principal(subject="x", name="x", scopes=ALL_SCOPES), self.store, self.feed)
 
 
 class Subscriber:
@@ -168,6 +179,45 @@ class WatchMachine(RuleBasedStateMachine):
             await transaction.update(config, ModelConfigDraft(alias=new_alias))
             self.state[config.id] = new_alias, config.version + 1
 
+    @rule(server=servers, alias=aliases, versions=st.integers(1, 4))
+    def roll_back(self, server: int, alias: str, versions: int) -> None:
+        self.run(self._roll_back(self.servers[server], alias, versions))
+
+    async def _roll_back(self, server: Server, alias: str, versions: int) -> None:
+        config = await server.store.find(alias=alias)
+        if config is None:
+            return
+        try:
+            done = await rollback(
+                server.context, id=config.id, expected_version=config.version, to_version=config.version - versions
+            )
+        except (AliasTaken, NotFound, ProtectedDefault):
+            return
+        assert done.config is not None
+        assert done.config.version in {config.version, config.version + 1}
+        self.revision += done.config.version - config.version
+        self.state[config.id] = done.config.alias, done.config.version
+
+    @rule(server=servers, names=st.sets(aliases, min_size=1), model=st.sampled_from(["x", "y"]), prune=st.booleans())
+    def import_file(self, server: int, names: set[str], model: str, prune: bool) -> None:
+        self.run(self._import_file(self.servers[server], names, model, prune=prune))
+
+    async def _import_file(self, server: Server, names: set[str], model: str, *, prune: bool) -> None:
+        entries = {alias: {"provider": "openai", "model": model} for alias in names}
+        content = yaml.safe_dump({"modelwire": 1, "model_configs": entries})
+        before = dict(self.state)
+        imported = await import_model_configs(
+            server.context, ImportRequest(content=content, format=ImportFormat.MODELWIRE, prune=prune)
+        )
+        self.revision += imported.position is not None
+        snapshot = await server.store.snapshot(Selector())
+        assert snapshot.revision == self.revision
+        self.state = {config.id: (config.alias, config.version) for config in snapshot.configs}
+        kept = {alias for alias, _ in before.values() if not prune or alias in {*names, *DEFAULT_ALIASES}}
+        assert {alias for alias, _ in self.state.values()} == kept | names
+        for config_id, (_, version) in before.items():
+            assert config_id not in self.state or self.state[config_id][1] - version in {0, 1}
+
     @rule(server=servers, selector=selectors, target=subscribers)
     def subscribe(self, server: int, selector: Selector) -> Subscriber:
         subscriber = Subscriber(selector)
@@ -218,7 +268,7 @@ class WatchMachine(RuleBasedStateMachine):
         assert self.compacted <= self.revision
 
 
-@pytest.mark.parametrize("examples", [12, pytest.param(150, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [8, pytest.param(150, marks=pytest.mark.long)])
 def test_two_servers_and_a_dict(backend: Backend, examples: int) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: WatchMachine(backend),
