@@ -36,7 +36,10 @@ def count(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def seed(count: int) -> str:
     """The same in `make check` each time, another one each time in `make check-long`."""
-    return os.environ.get("FUZZ_SEED") or ("modelwire" if count <= 500 else secrets.token_hex(4))
+    seed = os.environ.get("FUZZ_SEED") or ("modelwire" if count <= 500 else secrets.token_hex(4))
+    # Shown with a failure that is found only after the test, too.
+    print(f"FUZZ_SEED={seed}")
+    return seed
 
 
 @pytest.fixture

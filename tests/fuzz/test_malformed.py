@@ -71,7 +71,9 @@ def count(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def seed(count: int) -> str:
-    return os.environ.get("FUZZ_SEED") or ("modelwire" if count <= 250 else secrets.token_hex(4))
+    seed = os.environ.get("FUZZ_SEED") or ("modelwire" if count <= 250 else secrets.token_hex(4))
+    print(f"FUZZ_SEED={seed}")
+    return seed
 
 
 @pytest.fixture(autouse=True)
