@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 CHROMIUM := /usr/bin/chromium
 PYTHON ?= python3
 # Test processes: most tests wait for a server, a browser or a database.
-JOBS ?= 4
+JOBS ?= 3
 export UV_PYTHON_DOWNLOADS := never
 export LITELLM_LOCAL_MODEL_COST_MAP := True
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from modelwire.store import (
-    Change,
+    Compacted,
     Feed,
     ModelConfig,
     ModelConfigDraft,
@@ -21,7 +21,6 @@ from modelwire.store import (
     Secrets,
     Selector,
     Store,
-    StoreUnavailable,
     WatchBookmark,
     WatchChange,
     WatchSnapshot,
@@ -197,33 +196,15 @@ async def test_a_position_from_before_the_mark_gets_a_marked_reset(store: Store)
         await feed.stop()
 
 
-async def test_a_feed_that_could_not_read_while_the_log_was_compacted_tells_the_state_anew(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def away(**_: Any) -> list[Change]:
-        raise StoreUnavailable("away")
-
+async def test_changes_that_are_gone_are_not_passed_over(store: Store) -> None:
+    start = await store.revision()
     await write(store, "gone", 1)
-    feed = Feed(store, poll_seconds=3600)
-    await feed.start()
-    try:
-        async with aclosing(feed.watch(Selector())) as watch:
-            before = await anext(watch)
-            assert isinstance(before, WatchSnapshot)
-            assert "gone" in {config.alias for config in before.configs}
-            with monkeypatch.context() as meanwhile:
-                meanwhile.setattr(store, "changes", away)
-                deletion = await remove(store, "gone")
-                await make_old(store, up_to=deletion)
-                assert sum(await compacted(store, min_versions=1)) > 0
-            feed.wake()
-            event = await anext(watch)
-            assert isinstance(event, WatchSnapshot)
-            assert event.reset
-            assert event.position == Position(store.id, deletion)
-            assert "gone" not in {config.alias for config in event.configs}
-    finally:
-        await feed.stop()
+    deletion = await remove(store, "gone")
+    await make_old(store, up_to=deletion)
+    assert sum(await compacted(store, min_versions=1)) > 0
+    with pytest.raises(Compacted):
+        await store.changes(after=start)
+    assert await store.changes(after=deletion) == []
 
 
 async def first_event(feed: Feed, since: Position) -> Any:

@@ -8,7 +8,18 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from modelwire.store import Auth, Change, Feed, ModelConfig, Operation, Selector, Snapshot, WatchChange
+from modelwire.store import (
+    Auth,
+    Change,
+    Compacted,
+    Feed,
+    ModelConfig,
+    Operation,
+    Selector,
+    Snapshot,
+    WatchChange,
+    WatchSnapshot,
+)
 from modelwire.store.mirror import Mirror
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,12 +32,15 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.log: list[Change] = []
+        self.compacted = 0
         self.mirror = Mirror(0)
 
     async def load_mirror(self) -> int:
         return len(self.log)
 
     async def changes(self, *, after: int, concerning: Selector | None = None) -> list[Change]:
+        if after < self.compacted:
+            raise Compacted
         return self.log[after:]
 
     async def follow_commits(self, wake: Callable[[], None], *, poll_seconds: float) -> None:
@@ -95,3 +109,22 @@ async def test_a_change_that_comes_in_the_moment_of_a_bookmark_is_told_and_not_s
         event = await following
     assert isinstance(event, WatchChange)
     assert [config.alias for config in event.put] == ["a"]
+
+
+async def test_a_feed_that_stood_still_for_longer_than_changes_are_kept_tells_the_state_anew() -> None:
+    log = MemoryLog()
+    feed = Feed(log, poll_seconds=3600.0)
+    await feed.start()
+    try:
+        async with aclosing(feed.watch(Selector())) as watch:
+            await anext(watch)
+            log.write("a")
+            log.write("b")
+            log.compacted = 1
+            feed.wake()
+            event = await anext(watch)
+            assert isinstance(event, WatchSnapshot)
+            assert event.reset
+            assert event.position.revision == feed.revision == 2
+    finally:
+        await feed.stop()
