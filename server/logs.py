@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 
 
 def configure_logging(level: str) -> None:
@@ -19,13 +18,3 @@ def configure_logging(level: str) -> None:
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     logging.getLogger(__package__.partition(".")[0]).setLevel(level.upper())
-    ignore_abandoned_fields()
-
-
-def ignore_abandoned_fields() -> None:
-    """Have Python say nothing of resolvers that were not begun.
-
-    When a field fails or an operation is cancelled, graphql-core drops the fields beside it. That is as it should be,
-    and a client could fill the log with it.
-    """
-    warnings.filterwarnings("ignore", r"coroutine '.*\b_async_resolver' was never awaited", RuntimeWarning)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass
+from inspect import iscoroutine
 from typing import Any
 
 import orjson
@@ -149,7 +150,7 @@ def _equip(schema: strawberry.Schema) -> strawberry.Schema:
     """A copy of the schema that executes prepared documents, leaks nothing and leaves the logging of errors to us."""
     equipped = copy(schema)
     equipped.extensions = (*schema.extensions, _PreparedDocument)
-    equipped.execution_context_class = PerEventMemoExecutor
+    equipped.execution_context_class = TidyExecutor
     equipped.process_errors = _process_no_errors  # type: ignore[method-assign]
     return equipped
 
@@ -169,17 +170,42 @@ class _PreparedDocument(SchemaExtension):
         yield
 
 
-class PerEventMemoExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Forgets with each event of a subscription what was memoized for it.
+class TidyExecutor(StrawberryGraphQLCoreExecutionContext):
+    """Leaves nothing behind that graphql-core 3.3.2 does. A test for each says when it no longer does so.
 
-    graphql-core 3.3.2 has the events of a subscription share one memo of sub-fields whose keys never repeat, so it
-    grows with every event. A test fails when graphql-core no longer does so, and this can go.
+    The events of a subscription share one memo of sub-fields whose keys never repeat, so it grows with every event.
+
+    When a field fails or an operation is cancelled, the resolvers beside it that were not begun are dropped, and Python
+    warns of each: a client could fill the log with that.
     """
 
     def build_per_event_executor(self, payload: Any) -> GraphQLCoreExecutor[Any]:
         executor = super().build_per_event_executor(payload)
         executor._relevant_sub_fields = {}
         return executor
+
+    def complete_awaitable_value(
+        self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
+    ) -> Coroutine[Any, Any, Any]:
+        if iscoroutine(result):
+            result = Droppable(result)
+        return super().complete_awaitable_value(return_type, field_details_list, info, path, result, position_context)
+
+
+class Droppable:
+    """A coroutine that may never be awaited."""
+
+    __slots__ = ("_coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._coroutine.__await__()
+
+    def __del__(self) -> None:
+        # Without effect on one that has ended. One that runs is held by the task that awaits it, as is this.
+        self._coroutine.close()
 
 
 def _process_no_errors(errors: list[GraphQLError], execution_context: Any = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import warnings
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -15,7 +16,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from modelwire.resolvers.errors import Forbidden
-from modelwire.server.graphql.execution import Executor, Operation, PerEventMemoExecutor, Result
+from modelwire.server.graphql.execution import Executor, Operation, Result, TidyExecutor
 from modelwire.server.graphql.limits import Limits
 from modelwire.server.graphql.request import GraphQLRequest
 
@@ -32,7 +33,26 @@ class Item:
 
 
 @strawberry.type
+class Slow:
+    @strawberry.field
+    async def a(self) -> int:
+        return 1
+
+    @strawberry.field
+    async def b(self) -> int:
+        return 2
+
+
+@strawberry.type
 class Query:
+    @strawberry.field
+    async def refused(self) -> str:
+        raise Forbidden("no")
+
+    @strawberry.field
+    def many(self) -> list[Slow]:
+        return [Slow() for _ in range(10)]
+
     @strawberry.field
     def whoami(self, info: strawberry.Info) -> str:
         return str(info.context)
@@ -168,14 +188,44 @@ async def memoized_after(events: int, executor_class: type[StrawberryGraphQLCore
 
 
 async def test_the_events_of_a_subscription_leave_nothing_behind() -> None:
-    assert await memoized_after(500, PerEventMemoExecutor) <= await memoized_after(5, PerEventMemoExecutor) + 10
+    assert await memoized_after(500, TidyExecutor) <= await memoized_after(5, TidyExecutor) + 10
 
 
 async def test_graphql_core_still_leaks_with_every_event() -> None:
-    """When this fails, graphql-core is fixed: drop PerEventMemoExecutor."""
+    """When this fails, graphql-core is fixed: drop TidyExecutor.build_per_event_executor."""
     few, many = [await memoized_after(events, StrawberryGraphQLCoreExecutionContext) for events in (5, 500)]
     assert many > few + 495
 
 
+async def warned_of(executor_class: type[StrawberryGraphQLCoreExecutionContext]) -> list[str]:
+    """What Python warns of when a field fails before those beside it are begun."""
+    schema = strawberry.Schema(Query, Mutation, Subscription, execution_context_class=executor_class)
+    # A log that keeps the error would keep the fields.
+    schema.process_errors = lambda errors, execution_context=None: None  # type: ignore[method-assign]
+
+    async def refused() -> list[str]:
+        result = await schema.execute("{ refused many { a b } }")
+        return [error.message for error in result.errors or []]
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert await refused() == ["no"]
+        # What was cancelled still has to end.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        gc.collect()
+    return [str(warning.message) for warning in caught]
+
+
+async def test_fields_that_were_not_begun_are_dropped_without_a_word() -> None:
+    assert await warned_of(TidyExecutor) == []
+
+
+async def test_graphql_core_still_lets_python_warn_of_fields_that_were_not_begun() -> None:
+    """When this fails, graphql-core is fixed: drop TidyExecutor.complete_awaitable_value."""
+    warned = await warned_of(StrawberryGraphQLCoreExecutionContext)
+    assert sum("never awaited" in text for text in warned) == 20
+
+
 def test_requests_are_executed_by_the_executor_that_forgets() -> None:
-    assert Executor(SCHEMA, Limits())._schema.execution_context_class is PerEventMemoExecutor
+    assert Executor(SCHEMA, Limits())._schema.execution_context_class is TidyExecutor
