@@ -31,14 +31,16 @@ ALL_SCOPES = frozenset(Scope)
 class Principal:
     """Somebody whose credential was accepted.
 
-    `subject` names them in history, for example `api_key:k3j9x2q8ab`; `name` is for people. `expires_at` (UTC) is
-    when the credential ends, None when it does not.
+    `subject` names them in history, for example `api_key:k3j9x2q8ab`; `name` is for people. `credential` names what
+    can be taken away from them, `api_key:ID` or `session:ID`; empty when nothing can. `expires_at` (UTC) is when the
+    credential ends, None when it does not.
     """
 
     subject: str
     name: str
     scopes: frozenset[Scope]
     aliases: AliasPatterns = field(default_factory=AliasPatterns)
+    credential: str = ""
     expires_at: datetime | None = None
 
     def require(self, scope: Scope) -> None:

@@ -83,6 +83,7 @@ async def verify_api_key(store: Store, token: str, now: datetime) -> Principal:
         # A newer version may have stored scopes that this one does not know.
         scopes=frozenset(scope for scope in Scope if scope.value in key.scopes),
         aliases=key.aliases,
+        credential=f"api_key:{key.id}",
         expires_at=key.expires_at,
     )
 

@@ -57,6 +57,8 @@ store_meta = Table(
     Column("revision", BigInteger, nullable=False),
     Column("compacted_revision", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Counts what takes access away (a key revoked, a session ended): servers look at it to close what is open.
+    Column("access_revision", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="store_meta_one_row"),
 )
 
@@ -122,6 +124,23 @@ api_keys = Table(
     Column("created_by", Text, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+)
+
+# A sign-in with an API key, and the refresh tokens that came of it: one is good, that of the last generation.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(20), primary_key=True),
+    Column("api_key_id", String(20), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("refreshed_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("end_reason", Text),
+    Index("sessions_api_key_id", "api_key_id"),
+    Index("sessions_expires_at", "expires_at"),
 )
 
 audit_log = Table(

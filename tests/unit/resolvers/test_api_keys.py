@@ -70,6 +70,7 @@ async def test_who_shows_a_key(store: Any) -> None:
         name="orders",
         scopes=frozenset({Scope.MODEL_CONFIG_READ}),
         aliases=AliasPatterns(("a", "b*")),
+        credential=f"api_key:{created.key.id}",
         expires_at=end,
     )
 
