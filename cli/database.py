@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..server.database import StartError, database_url, read_keyring
 from ..server.logs import configure_logging
-from ..server.settings import Settings, SettingsError, load_settings
+from ..server.settings import Settings
+from ..server.settings_loading import SettingsError, load_settings
 from ..store import Store, StoreError, open_store
 from .errors import CommandError, ExitCode
 

@@ -11,6 +11,7 @@ SERVER_MODULES = frozenset(
         "aiosqlite",
         "alembic",
         "graphql",
+        "jwt",
         "orjson",
         "psycopg",
         "pydantic_settings",

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from ..server.logs import configure_logging
-from ..server.settings import Setting, Settings, SettingsError, load_settings, settings_table
+from ..server.settings import Settings
+from ..server.settings_loading import Setting, SettingsError, load_settings, settings_table
 from .errors import CommandError, ExitCode
 
 serve_app = typer.Typer(

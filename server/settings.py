@@ -1,22 +1,13 @@
-"""The settings of the server: one table that makes the validation, `modelwire serve --help` and the reference.
-
-They come from `MODELWIRE_*` environment variables, then a `modelwire.toml`, then flags; what comes later wins.
-"""
+"""The settings of the server: one table that makes the validation, `modelwire serve --help` and the reference."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import logging
 import os
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ..resolvers.outbound import OutboundPolicy
@@ -24,19 +15,8 @@ from ..store import DatabaseOptions
 from .graphql.limits import Limits
 from .setting_values import database, host_name, listed, of_kubernetes, origin
 
-logger = logging.getLogger(__name__)
-
 PREFIX = "MODELWIRE_"
-FILE_NAME = "modelwire.toml"
-
-SUBSCRIBER_VARIABLES = frozenset({"MODELWIRE_URL", "MODELWIRE_TOKEN", "MODELWIRE_COMPONENT", "MODELWIRE_CACHE"})
-"""Variables that components and the command line read; a server may see them too."""
-
 LIMITS = Limits()
-
-
-class SettingsError(Exception):
-    """The settings cannot be used as they are. The text names each setting and what it may be, never a secret value."""
 
 
 def _data_dir() -> Path:
@@ -276,112 +256,3 @@ class Settings(BaseSettings):
         """The limits of the GraphQL endpoint."""
         names = [field.name for field in dataclasses.fields(Limits)]
         return Limits(**{name: getattr(self, name if hasattr(self, name) else f"max_{name}") for name in names})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One row of the table of settings. `flag` is None for secrets, which a process list would show."""
-
-    name: str
-    variable: str
-    flag: str | None
-    type: str
-    unit: str | None
-    default: str
-    help: str
-
-
-def settings_table() -> tuple[Setting, ...]:
-    """All settings, in the order in which they are explained."""
-    return tuple(_row(name, field) for name, field in Settings.model_fields.items())
-
-
-def _row(name: str, field: FieldInfo) -> Setting:
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    secret = SecretStr in get_args(field.annotation)
-    default = extra.get("default", str(field.default).lower() if field.annotation is bool else field.default)
-    return Setting(
-        name=name,
-        variable=PREFIX + name.upper(),
-        flag=None if secret else "--" + name.replace("_", "-"),
-        type=_type_name(field.annotation, secret=secret),
-        unit=str(extra["unit"]) if "unit" in extra else None,
-        default="" if default in (None, frozenset()) else str(default),
-        help=field.description or "",
-    )
-
-
-def _type_name(annotation: Any, *, secret: bool) -> str:
-    if secret:
-        return "secret"
-    if get_origin(annotation) is Literal:
-        return "|".join(get_args(annotation))
-    types: dict[Any, str] = {
-        str: "text",
-        bool: "true|false",
-        int: "integer",
-        float: "number",
-        Path: "folder",
-        Path | None: "file",
-        frozenset[str]: "list",
-    }
-    return types[annotation]
-
-
-def load_settings(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:
-    """The settings of this process. `flags` by setting name; `file` None means ./modelwire.toml if it is there.
-
-    Warns in the log about variables with our prefix that are no setting. Raises SettingsError.
-    """
-    _warn_of_unknown_variables()
-    flags = flags or {}
-    from_file = _read_file(file)
-    try:
-        return Settings(**{**from_file, **flags})
-    except ValidationError as error:
-        problems = [_problem(details, flags, from_file) for details in error.errors(include_input=False)]
-        raise SettingsError("; ".join(problems)) from None
-
-
-def _problem(details: Any, flags: Mapping[str, Any], from_file: Mapping[str, Any]) -> str:
-    name = str(details["loc"][0])
-    if name in flags:
-        where = "--" + name.replace("_", "-")
-    elif name in from_file:
-        where = f"{name} in the settings file"
-    else:
-        where = PREFIX + name.upper()
-    return f"{where}: {details['msg'].removeprefix('Value error, ')}"
-
-
-def _read_file(file: Path | None) -> dict[str, Any]:
-    path = Path(FILE_NAME) if file is None else file
-    if file is None and not path.exists():
-        return {}
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise SettingsError(f"the settings file {path} is no TOML: {error}") from None
-    unknown = [name for name in values if name not in Settings.model_fields]
-    if unknown:
-        raise SettingsError(
-            "; ".join(f"{path} has {name!r}, which is no setting{_suggestion(name)}" for name in unknown)
-        )
-    return values
-
-
-def _warn_of_unknown_variables() -> None:
-    known = {row.variable for row in settings_table()} | SUBSCRIBER_VARIABLES
-    for variable, value in os.environ.items():
-        if variable.startswith(PREFIX) and variable not in known and not of_kubernetes(value):
-            name = variable.removeprefix(PREFIX).lower()
-            logger.warning("%s is set and is no setting of this version%s", variable, _suggestion(name, PREFIX))
-
-
-def _suggestion(name: str, prefix: str = "") -> str:
-    close = difflib.get_close_matches(name.lower().replace("-", "_"), Settings.model_fields, n=1)
-    if not close:
-        return ""
-    return f"; did you mean {prefix + close[0].upper() if prefix else repr(close[0])}?"

@@ -13,7 +13,7 @@ from modelwire import __version__
 from modelwire.cli import main
 from modelwire.cli.app import app
 from modelwire.cli.errors import SERVER_MODULES
-from modelwire.server.settings import settings_table
+from modelwire.server.settings_loading import settings_table
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from modelwire.resolvers.outbound import OutboundPolicy
-from modelwire.server.settings import Settings, SettingsError, load_settings, settings_table
+from modelwire.server.settings import Settings
+from modelwire.server.settings_loading import SettingsError, load_settings, settings_table
 
 CANARY = "canary-9f8e7d6c5b4a"
 
