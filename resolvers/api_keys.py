@@ -73,6 +73,11 @@ async def verify_api_key(store: Store, token: str, now: datetime) -> Principal:
     expected = "" if key is None else key.secret_hash
     if not hmac.compare_digest(_hash(match[2]), expected) or key is None:
         raise Unauthenticated("the API key is not valid")
+    return key_principal(key, now)
+
+
+def key_principal(key: ApiKey, now: datetime) -> Principal:
+    """Who somebody is by a key that they have shown, now or before. Raises Unauthenticated when it is no longer good."""
     if key.revoked_at is not None:
         raise Unauthenticated("the API key was revoked")
     if key.expires_at is not None and now >= key.expires_at:
