@@ -40,6 +40,7 @@ from .records import (
 from .retention import Retention
 from .rotation import KeyUse, Resealed, SealedRows
 from .secrets import Keyring, new_key
+from .sessions import EndReason, Session, Sessions
 from .store import Store, open_store
 from .transaction import Transaction
 from .watch import RemovedConfig, WatchBookmark, WatchChange, WatchEvent, WatchSnapshot
@@ -61,6 +62,7 @@ __all__ = [
     "Compacted",
     "Copied",
     "DatabaseOptions",
+    "EndReason",
     "Feed",
     "Json",
     "KeyUse",
@@ -80,6 +82,8 @@ __all__ = [
     "SealedRows",
     "Secrets",
     "Selector",
+    "Session",
+    "Sessions",
     "Snapshot",
     "Store",
     "StoreCorrupt",

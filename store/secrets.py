@@ -19,6 +19,8 @@ from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .errors import KeyringError, StoreCorrupt, UnknownKey
 from .key_file import (
@@ -63,6 +65,7 @@ class Keyring:
         if not keys:
             raise KeyringError("no encryption key is given: MODELWIRE_ENCRYPTION_KEYS needs at least one")
         self._keys = {name: AESGCM(key) for name, key in keys.items()}
+        self._raw = dict(keys)
         self._file: KeyFile | None = None
 
     def __repr__(self) -> str:
@@ -117,6 +120,7 @@ class Keyring:
             return
         newer = self._read(self._file.path)
         self._keys = newer._keys | {name: key for name, key in self._keys.items() if name not in newer._keys}
+        self._raw = self._raw | newer._raw
         self._file = newer._file
 
     def add_key(self) -> str:
@@ -151,6 +155,19 @@ class Keyring:
     def source(self) -> str:
         """Where its keys come from, for messages."""
         return "MODELWIRE_ENCRYPTION_KEYS" if self._file is None else f"the key file {self._file.path}"
+
+    def derive(self, purpose: str, name: str | None = None) -> tuple[str, bytes]:
+        """A key of 32 bytes that serves this purpose alone, made of the key with this name; None: of the sealing one.
+        In front of it, the name. All who have the same keyring get the same.
+
+        Raises UnknownKey, and KeyringError when the key file cannot be used.
+        """
+        if name is None or name not in self._raw:
+            self.refresh()
+        name = self.names[0] if name is None else name
+        if name not in self._raw:
+            raise UnknownKey(name, source=self.source)
+        return name, HKDF(SHA256(), _KEY_BYTES, None, f"modelwire {purpose}".encode()).derive(self._raw[name])
 
     def seal(self, opened: Secrets, *, config_id: str, version: int) -> Envelope | None:
         """Seal the secrets of one config at one version; None when there are none."""
