@@ -129,7 +129,7 @@ class Sessions:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[tuple[Connection, list[AccessState]]]:
-        """A write transaction, and what to put in when it takes access away: this process knows of it once it is done."""
+        """A write transaction, and the list for what it makes of the counter, which is believed once it is committed."""
         ended: list[AccessState] = []
 
         def after_commit() -> None:
