@@ -219,7 +219,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """An API key without its secret. `aliases` None means all; `expires_at` None means never."""
+    """An API key without its secret. `aliases` None means all; `expires_at` None means never.
+
+    `last_used_at` is behind by up to some minutes; None means never, or only just now.
+    """
 
     id: str
     name: str
@@ -229,4 +232,5 @@ class ApiKey:
     created_by: str
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
     secret_hash: str = field(repr=False)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import select
 
+from .access import Access, AccessState
 from .api_keys import ApiKeys
 from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions
@@ -23,6 +24,7 @@ from .records import Change, ModelConfig, Position, Secrets, Selector, Snapshot
 from .retention import Retention, compact
 from .rotation import SealedRows
 from .secrets import Keyring
+from .sessions import Sessions
 from .tables import model_configs, store_meta
 from .transaction import Transaction, open_secrets
 
@@ -51,11 +53,11 @@ class Store:
     def __init__(self, database: Database, keyring: Keyring, store_id: str, max_mirrored: int = 0) -> None:
         self._database = database
         self._keyring = keyring
-        self._id = store_id
-        self._former_ids: set[str] = set()
+        self._access = Access(store_id)
         self._callbacks: list[Callable[[], None]] = []
         self.mirror = Mirror(max_mirrored)
-        self.api_keys = ApiKeys(database)
+        self.api_keys = ApiKeys(database, self._access)
+        self.sessions = Sessions(database, self._access)
         self.audit_log = AuditLog(database)
         self.sealed_rows = SealedRows(database, keyring)
 
@@ -64,7 +66,7 @@ class Store:
         """The store's identity, made with the database: a position of another store is told by it. A restore gives the
         database another one; this is the one that was last seen.
         """
-        return self._id
+        return self._access.state[0]
 
     async def close(self) -> None:
         """Close the connections, once a transaction in progress has ended. May be called twice."""
@@ -201,6 +203,21 @@ class Store:
         """
         return open_secrets(self._keyring, config)
 
+    @property
+    def access_state(self) -> AccessState:
+        """Stays the same for as long as nobody's access was taken away, as far as this process could read."""
+        return self._access.state
+
+    def on_access_change(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, in the event loop, soon after any process took somebody's access away, or restored a
+        backup: some credentials may be good no more. Needs a Feed that runs, or reads otherwise.
+        """
+        self._access.on_change(callback)
+
+    def derive_key(self, purpose: str, name: str | None = None) -> tuple[str, bytes]:
+        """A key that serves this purpose alone, the same on all servers of this store: see Keyring.derive."""
+        return self._keyring.derive(purpose, name)
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Have `callback` called, in the event loop, after each commit of this Store that has a revision."""
         self._callbacks.append(callback)
@@ -213,11 +230,9 @@ class Store:
                 logger.exception("a listener failed after a commit")
 
     async def _position(self, connection: Connection) -> Position:
-        row = (await connection.execute(select(store_meta.c.store_id, store_meta.c.revision))).one()
-        # A read that began before a restore may end after others that saw the new identity.
-        if row.store_id != self._id and row.store_id not in self._former_ids:
-            self._former_ids.add(self._id)
-            self._id = row.store_id
+        columns = (store_meta.c.store_id, store_meta.c.revision, store_meta.c.access_revision)
+        row = (await connection.execute(select(*columns))).one()
+        self._access.saw(row.store_id, row.access_revision)
         return Position(row.store_id, row.revision)
 
 

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from outage import away
 
 from modelwire.store import (
     AliasPatterns,
@@ -58,26 +58,6 @@ async def delete(store: Store, alias: str) -> None:
         config = await transaction.find(alias=alias)
         assert config is not None
         await transaction.delete(config)
-
-
-@asynccontextmanager
-async def away(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """No connection can be made or used."""
-
-    def refuse(*_: object) -> None:
-        raise OperationalError("", None, store._database._dialect.DRIVER_ERROR("refused"))
-
-    with monkeypatch.context() as patch:
-        # What both drivers are reached through, by the pool's connections and by the listener's.
-        patch.setattr(store._database._engine.sync_engine, "connect", refuse)
-        patch.setattr(
-            store._database._errors._dialect,
-            "translate",
-            lambda error, location: StoreUnavailable(f"{location} is away"),
-        )
-        for engine in (store._database._readers, store._database._writers):
-            patch.setattr(engine.sync_engine, "connect", refuse)
-        yield
 
 
 @asynccontextmanager

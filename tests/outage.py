@@ -1,0 +1,31 @@
+"""A database that is away for one Store alone, on the kind of database that it has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from modelwire.store import Store, StoreUnavailable
+
+
+@asynccontextmanager
+async def away(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """No connection can be made or used."""
+
+    def refuse(*_: object) -> None:
+        raise OperationalError("", None, store._database._dialect.DRIVER_ERROR("refused"))
+
+    with monkeypatch.context() as patch:
+        # What both drivers are reached through, by the pool's connections and by the listener's.
+        patch.setattr(store._database._engine.sync_engine, "connect", refuse)
+        patch.setattr(
+            store._database._errors._dialect,
+            "translate",
+            lambda error, location: StoreUnavailable(f"{location} is away"),
+        )
+        for engine in (store._database._readers, store._database._writers):
+            patch.setattr(engine.sync_engine, "connect", refuse)
+        yield
