@@ -9,6 +9,7 @@ from enum import StrEnum
 from ..store import AliasPatterns, Feed, Store
 from .errors import Forbidden
 from .outbound import Outbound
+from .session_rules import RefreshCookie, SessionRules
 
 
 class Scope(StrEnum):
@@ -25,6 +26,9 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES = frozenset(Scope)
+
+NOBODY = "anonymous"
+"""The subject of who showed no credential."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +53,20 @@ class Principal:
             raise Forbidden(f"this needs the scope {scope.value}, which {self.name!r} does not have")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Context:
     """What a resolver works with: one request, or one operation on a socket, of one principal.
 
-    `outbound` is the only way to call anybody; by default it reaches the internet and nothing private.
+    `principal` is replaced, by another of the same subject, when the client renews its token on the open socket: what
+    lasts longer than a moment looks at it again for each event. Nothing else changes. `outbound` is the only way to call anybody; by default it reaches the internet and nothing private.
     """
 
     principal: Principal
     store: Store
     feed: Feed
     outbound: Outbound = field(default_factory=Outbound)
+    # For signing in: the rules of this process, the address that the request came from (None: not known), and the
+    # browser's cookie (None: the caller is no web page, or one that may not have it).
+    sessions: SessionRules = field(default_factory=SessionRules)
+    source: str | None = None
+    cookie: RefreshCookie | None = None

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import strawberry
 
-from ..resolvers import api_keys, history, model_config_import, model_configs
+from ..resolvers import api_keys, history, model_config_import, model_configs, sessions
 from . import results
+from . import sessions as session_types
 from .base import Info, described
 from .errors import answer
 from .inputs import (
@@ -79,3 +80,30 @@ class Mutation:
     ) -> results.CreateApiKeyResult:
         created = api_keys.create_api_key(info.context, given.to_request())
         return await answer(created, results.CreateApiKeyPayload.of)
+
+    @described(
+        "Begin a session: show an API key once, and use short-lived tokens from then on. Needs no credential; attempts "
+        "are limited by the address that they come from."
+    )
+    async def sign_in(
+        self, info: Info, given: Annotated[session_types.SignInInput, _INPUT]
+    ) -> session_types.SignInResult:
+        signed_in = sessions.sign_in(info.context, api_key=given.api_key, cookie=bool(given.cookie))
+        return await answer(signed_in, session_types.SignInPayload.of)
+
+    @described(
+        "Stay signed in: a refresh token is taken once, for an access token and the next refresh token. One that is "
+        "shown again ends the session, as somebody else may have it. Needs no other credential."
+    )
+    async def refresh_session(
+        self, info: Info, given: Annotated[session_types.RefreshSessionInput, _INPUT]
+    ) -> session_types.RefreshSessionResult:
+        refreshed = sessions.refresh_session(info.context, refresh_token=given.refresh_token)
+        return await answer(refreshed, session_types.RefreshSessionPayload.of)
+
+    @described("Sign out: end the session of the access token that this is sent with, and what it has open.")
+    async def sign_out(
+        self, info: Info, given: Annotated[session_types.SignOutInput, _INPUT]
+    ) -> session_types.SignOutResult:
+        ended = sessions.sign_out(info.context, everywhere=bool(given.everywhere))
+        return await answer(ended, lambda count: session_types.SignOutPayload(ended_sessions=count))

@@ -129,7 +129,7 @@ class Sessions:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[tuple[Connection, list[AccessState]]]:
-        """A write transaction, and the list for what it makes of the counter, which is believed once it is committed."""
+        """A write transaction, and a list for what it makes of the counter, believed once it is committed."""
         ended: list[AccessState] = []
 
         def after_commit() -> None:
