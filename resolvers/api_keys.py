@@ -77,7 +77,7 @@ async def verify_api_key(store: Store, token: str, now: datetime) -> Principal:
 
 
 def key_principal(key: ApiKey, now: datetime) -> Principal:
-    """Who somebody is by a key that they have shown, now or before. Raises Unauthenticated when it is good no longer."""
+    """Who somebody is by a key that they have shown, now or before. Raises Unauthenticated unless it is good now."""
     if key.revoked_at is not None:
         raise Unauthenticated("the API key was revoked")
     if key.expires_at is not None and now >= key.expires_at:

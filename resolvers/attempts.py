@@ -13,7 +13,7 @@ MAX_SOURCES = 10_000
 
 
 class Attempts:
-    """Attempts by their source, in the memory of one process. `per_minute` is how many each has, at once and a minute."""
+    """Attempts by their source, in the memory of one process. Each has `per_minute` at once, and as many a minute."""
 
     def __init__(self, per_minute: int, *, now: Callable[[], float] = time.monotonic) -> None:
         self._capacity = float(per_minute)
