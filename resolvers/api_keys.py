@@ -10,7 +10,7 @@ import string
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ..store import AliasPatterns, ApiKey, Store, StoreError
+from ..store import AliasPatterns, ApiKey, AuditAction, Store, StoreError
 from .access import ALL_SCOPES, Context, Principal, Scope
 from .errors import Forbidden, InvalidInput, Unauthenticated, translates_store_errors
 from .validation import validate_name
@@ -73,20 +73,34 @@ async def verify_api_key(store: Store, token: str, now: datetime) -> Principal:
     expected = "" if key is None else key.secret_hash
     if not hmac.compare_digest(_hash(match[2]), expected) or key is None:
         raise Unauthenticated("the API key is not valid")
-    return key_principal(key, now)
+    principal = key_principal(key, now)
+    store.api_keys.note_use(key.id, now)
+    return principal
+
+
+def why_useless(key: ApiKey | None, now: datetime) -> str | None:
+    """Why this key is good no longer, for people; None when it is. None stands for one that there is not."""
+    if key is None:
+        return "the API key is not there any more"
+    if key.revoked_at is not None:
+        return "the API key was revoked"
+    return "the API key has expired" if key.expires_at is not None and now >= key.expires_at else None
+
+
+def known_scopes(key: ApiKey) -> frozenset[Scope]:
+    """What a key permits; a newer version may have stored scopes that this one does not know."""
+    return frozenset(scope for scope in Scope if scope.value in key.scopes)
 
 
 def key_principal(key: ApiKey, now: datetime) -> Principal:
     """Who somebody is by a key that they have shown, now or before. Raises Unauthenticated unless it is good now."""
-    if key.revoked_at is not None:
-        raise Unauthenticated("the API key was revoked")
-    if key.expires_at is not None and now >= key.expires_at:
-        raise Unauthenticated("the API key has expired")
+    why = why_useless(key, now)
+    if why is not None:
+        raise Unauthenticated(why)
     return Principal(
         subject=f"api_key:{key.id}",
         name=key.name,
-        # A newer version may have stored scopes that this one does not know.
-        scopes=frozenset(scope for scope in Scope if scope.value in key.scopes),
+        scopes=known_scopes(key),
         aliases=key.aliases,
         credential=f"api_key:{key.id}",
         expires_at=key.expires_at,
@@ -126,9 +140,17 @@ async def ensure_admin_key(store: Store, given: str | None) -> str | None:
     return None
 
 
-def _admin_key(*, token: re.Match[str] | None) -> CreatedApiKey:
+@translates_store_errors
+async def recover_admin_key(store: Store) -> CreatedApiKey:
+    """Make one more administrator key, for who is on the server's machine and has lost all others."""
+    created = _admin_key(token=None, name="administrator (recovered)")
+    await store.api_keys.add(created.key, action=AuditAction.API_KEY_RECOVER)
+    return created
+
+
+def _admin_key(*, token: re.Match[str] | None, name: str = "administrator") -> CreatedApiKey:
     return _new_key(
-        name="administrator",
+        name=name,
         scopes=ALL_SCOPES,
         aliases=AliasPatterns(),
         created_by="system",
@@ -199,12 +221,17 @@ def _validate_expiry(expires_at: datetime, now: datetime) -> None:
         raise InvalidInput("expiresAt must be in the future", path)
 
 
+def opens_no_more(principal: Principal, aliases: tuple[str, ...] | None) -> bool:
+    """Whether whoever is bound to these aliases (None: to none) may see nothing that the principal may not."""
+    # A pattern that matches another one's text matches all that the other one does: * stands for any text.
+    return principal.aliases.patterns is None or (
+        aliases is not None and all(principal.aliases.allows(pattern) for pattern in aliases)
+    )
+
+
 def _require_own_rights(principal: Principal, scopes: frozenset[Scope], aliases: tuple[str, ...] | None) -> None:
     foreign = sorted(scope.value for scope in scopes - principal.scopes)
     if foreign:
         raise Forbidden(f"{principal.name!r} cannot grant what it does not have: {', '.join(foreign)}")
-    if principal.aliases.patterns is None:
-        return
-    # A pattern that matches another one's text matches all that the other one does: * stands for any text.
-    if aliases is None or not all(principal.aliases.allows(pattern) for pattern in aliases):
+    if not opens_no_more(principal, aliases):
         raise Forbidden(f"{principal.name!r} is bound to aliases and cannot make a key that opens others")

@@ -7,6 +7,7 @@ ResolverError
 │   ├── AliasTaken
 │   ├── VersionConflict
 │   ├── RevisionConflict
+│   ├── LastAdminKey
 │   └── ProtectedDefault
 └── RequestError          the request as a whole is refused; top-level errors with `extensions.code` in the API
     ├── Unauthenticated
@@ -59,6 +60,10 @@ class AliasTaken(UserError):
 
 class ProtectedDefault(UserError):
     """The default aliases can neither be deleted nor renamed."""
+
+
+class LastAdminKey(UserError):
+    """Nobody could make API keys any more."""
 
 
 class VersionConflict(UserError):

@@ -42,6 +42,13 @@ class ProtectedDefault(UserError):
     pass
 
 
+@strawberry.type(
+    description="Nobody could make API keys any more: it is the last with `api_key:admin` that is bound to no aliases."
+)
+class LastAdminKey(UserError):
+    pass
+
+
 @strawberry.type(description="Somebody else wrote first: `expectedVersion` is not the version that the config is at.")
 class VersionConflict(UserError):
     current: ModelConfig = strawberry.field(description="The config as it is now.")
@@ -57,6 +64,7 @@ _TYPES: dict[type[errors.UserError], type[UserError]] = {
     errors.NotFound: NotFound,
     errors.AliasTaken: AliasTaken,
     errors.ProtectedDefault: ProtectedDefault,
+    errors.LastAdminKey: LastAdminKey,
 }
 
 

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import strawberry
 
-from ..resolvers import api_keys, history, model_config_import, model_configs, sessions
+from ..resolvers import api_key_admin, api_keys, history, model_config_import, model_configs, sessions
 from . import results
 from . import sessions as session_types
+from .api_keys import RevokeApiKeyInput, RevokeApiKeyPayload, RevokeApiKeyResult
 from .base import Info, described
 from .errors import answer
 from .inputs import (
@@ -80,6 +81,14 @@ class Mutation:
     ) -> results.CreateApiKeyResult:
         created = api_keys.create_api_key(info.context, given.to_request())
         return await answer(created, results.CreateApiKeyPayload.of)
+
+    @described(
+        "Revoke an API key, for ever: websockets and streams that it opened are closed, on every server, within two "
+        "seconds. Needs `api_key:admin`, and every scope of the key that is revoked."
+    )
+    async def revoke_api_key(self, info: Info, given: Annotated[RevokeApiKeyInput, _INPUT]) -> RevokeApiKeyResult:
+        revoked = api_key_admin.revoke(info.context, id=given.id, force=bool(given.force))
+        return await answer(revoked, RevokeApiKeyPayload.of)
 
     @described(
         "Begin a session: show an API key once, and use short-lived tokens from then on. Needs no credential; attempts "

@@ -5,8 +5,9 @@ from typing import Annotated
 import strawberry
 from strawberry import Maybe
 
-from ..resolvers import audit, export, model_configs, providers
+from ..resolvers import api_key_admin, audit, export, model_configs, providers
 from ..resolvers.setup_status import setup_status
+from .api_keys import ApiKeyConnection
 from .audit import AuditEntryConnection
 from .base import After, First, Info, described
 from .enums import ExportFormat
@@ -79,6 +80,15 @@ class Query:
         behind = value_of(after)
         page = await audit.audit_log(info.context, first=value_of(first), after=behind)
         return AuditEntryConnection.of(page, after=behind)
+
+    @described(
+        "The API keys, the newest first, revoked and expired ones too. Needs `api_key:admin`; who is bound to aliases "
+        "sees the keys that are bound to no others."
+    )
+    async def api_keys(self, info: Info, first: First = None, after: After = None) -> ApiKeyConnection:
+        behind = value_of(after)
+        page = await api_key_admin.page(info.context, first=value_of(first), after=behind)
+        return ApiKeyConnection.of(page, after=behind)
 
     @described("Whether the default aliases can be used. Needs `model_config:read`.")
     async def setup_status(self, info: Info) -> SetupStatus:

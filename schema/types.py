@@ -173,6 +173,11 @@ class ApiKey:
     created_at: datetime = strawberry.field(description="When it was made (UTC).")
     created_by: str = strawberry.field(description="Who made it.")
     expires_at: datetime | None = strawberry.field(description="When it ends (UTC); null when it does not.")
+    last_used_at: datetime | None = strawberry.field(
+        description="When it was last used (UTC), some minutes behind; while a connection is open, it is in use. Null "
+        "when it never was."
+    )
+    revoked_at: datetime | None = strawberry.field(description="When it was revoked (UTC); null when it was not.")
 
     @classmethod
     def of(cls, record: store.ApiKey) -> Self:
@@ -186,4 +191,6 @@ class ApiKey:
             created_at=record.created_at,
             created_by=record.created_by,
             expires_at=record.expires_at,
+            last_used_at=record.last_used_at,
+            revoked_at=record.revoked_at,
         )

@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 
 from modelwire.resolvers.access import ALL_SCOPES, Context, Principal, Scope
-from modelwire.resolvers.api_keys import ApiKeyInput, CreatedApiKey, create_api_key, ensure_admin_key, verify_api_key
+from modelwire.resolvers.api_keys import (
+    ApiKeyInput,
+    CreatedApiKey,
+    create_api_key,
+    ensure_admin_key,
+    recover_admin_key,
+    verify_api_key,
+)
 from modelwire.resolvers.errors import InvalidInput, Unauthenticated
-from modelwire.store import AliasPatterns, ApiKey, StoreError
+from modelwire.store import AliasPatterns, ApiKey, AuditAction, StoreError
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 GIVEN = "mw_" + "a1" * 5 + "_" + "0f" * 32
@@ -26,15 +33,21 @@ class Keys:
 
     def __init__(self) -> None:
         self.kept: dict[str, ApiKey] = {}
+        self.actions: list[AuditAction] = []
+        self.used: list[str] = []
         self.api_keys: Any = self
 
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, *, action: AuditAction = AuditAction.API_KEY_CREATE) -> None:
+        self.actions.append(action)
         if key.id in self.kept:
             raise StoreError("there is one")
         self.kept[key.id] = key
 
     async def find(self, key_id: str) -> ApiKey | None:
         return self.kept.get(key_id)
+
+    def note_use(self, key_id: str, _at: datetime) -> None:
+        self.used.append(key_id)
 
     async def any(self) -> bool:
         return bool(self.kept)
@@ -75,6 +88,16 @@ async def test_who_shows_a_key(store: Any) -> None:
     )
 
 
+async def test_a_key_is_used_when_it_is_accepted(store: Any) -> None:
+    created = await make(store, expires_at=datetime(2090, 1, 1, tzinfo=UTC))
+    for token, now in ((f"mw_{created.key.id}_{'0' * 64}", NOW), (created.secret, datetime(2090, 1, 1, tzinfo=UTC))):
+        with pytest.raises(Unauthenticated):
+            await verify_api_key(store, token, now)
+    assert store.used == []
+    await verify_api_key(store, created.secret, NOW)
+    assert store.used == [created.key.id]
+
+
 @pytest.mark.parametrize(
     "token", ["", "mw_", "x", GIVEN + "0", GIVEN.upper(), GIVEN + "\n", "mw_" + "\uff41" * 10 + "_" + "0" * 64]
 )
@@ -111,6 +134,19 @@ async def test_scopes_of_a_newer_version_are_not_granted(store: Any) -> None:
 
 
 class TestAdminKey:
+    async def test_the_way_back_in_is_a_new_one_and_told_apart(self, store: Any) -> None:
+        made = await ensure_admin_key(store, None)
+        recovered = await recover_admin_key(store)
+        assert recovered.secret != made
+        assert recovered.secret not in repr(recovered)
+        assert (await verify_api_key(store, recovered.secret, NOW)).scopes == ALL_SCOPES
+        assert (recovered.key.created_by, recovered.key.expires_at, recovered.key.aliases.patterns) == (
+            "system",
+            None,
+            None,
+        )
+        assert store.actions == [AuditAction.API_KEY_CREATE, AuditAction.API_KEY_RECOVER]
+
     async def test_the_first_start_makes_one_and_later_ones_do_not(self, store: Any) -> None:
         made = await ensure_admin_key(store, None)
         assert made is not None
