@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from ..store import Position, Selector, WatchEvent
-from .access import Context, Scope
+from ..store import Position, Selector, WatchEvent, WatchSnapshot
+from .access import Context, Principal, Scope
 from .errors import BadUserInput, Unauthenticated, store_errors_translated
 from .model_configs import require_alias
 from .validation import can_be_stored
@@ -21,18 +22,21 @@ def watch(
     """The events of the configs with these ids and aliases, or of all when none is named.
 
     Raises at once: Forbidden (also for an alias that the caller's key does not open), BadUserInput for a `since` that
-    is no revision. The generator raises Unauthenticated when the caller's credential has expired; the caller closes it.
+    is no revision. The caller closes the generator.
+
+    Before each event the rights of `context.principal`, which may be another by then, are looked at anew. The generator
+    raises Unauthenticated when the credential has expired, and Forbidden without the scope or one of the named aliases.
+    When the caller may see other aliases than before, a watch of all, or of ids, goes on with a snapshot (`reset`) of
+    what it may see now.
     """
-    principal = context.principal
-    principal.require(Scope.MODEL_CONFIG_READ)
+    context.principal.require(Scope.MODEL_CONFIG_READ)
     named_ids, named_aliases = frozenset(ids), frozenset(aliases)
     if len(named_ids) + len(named_aliases) > MAX_WATCHED:
         raise BadUserInput(f"a watch names at most {MAX_WATCHED} configs; without `by` it sees all")
     if not all(can_be_stored(name) for name in named_ids | named_aliases):
         raise BadUserInput("by names a config with a control character, which none has")
-    for alias in sorted(named_aliases):
-        require_alias(principal, alias)
-    selector = Selector(ids=named_ids or None, aliases=named_aliases or None, visible=principal.aliases)
+    selector = Selector(ids=named_ids or None, aliases=named_aliases or None, visible=context.principal.aliases)
+    _require_rights(context.principal, selector)
     return _events(context, selector, _position(since))
 
 
@@ -45,11 +49,40 @@ def _position(since: str | None) -> Position | None:
         raise BadUserInput("since must be a revision as an earlier event gave it") from None
 
 
-async def _events(context: Context, selector: Selector, since: Position | None) -> AsyncGenerator[WatchEvent, None]:
-    expires_at = context.principal.expires_at
+async def _events(
+    context: Context, selector: Selector | None, since: Position | None
+) -> AsyncGenerator[WatchEvent, None]:
+    reset, checked = False, None
     with store_errors_translated():
-        async with aclosing(context.feed.watch(selector, since)) as events:
-            async for event in events:
-                if expires_at is not None and datetime.now(UTC) >= expires_at:
-                    raise Unauthenticated("the credential has expired")
-                yield event
+        while selector is not None:
+            watched, selector = selector, None
+            async with aclosing(context.feed.watch(watched, since)) as events:
+                async for event in events:
+                    principal = context.principal
+                    _require_time(principal)
+                    if principal is not checked:
+                        _require_rights(principal, watched)
+                        checked = principal
+                    if _sees_others(principal, watched):
+                        # What the subscriber knows of them is not known here, so it begins anew.
+                        selector, since, reset = replace(watched, visible=principal.aliases), None, True
+                        break
+                    yield replace(event, reset=True) if reset and isinstance(event, WatchSnapshot) else event
+                    reset = False
+
+
+def _require_time(principal: Principal) -> None:
+    if principal.expires_at is not None and datetime.now(UTC) >= principal.expires_at:
+        raise Unauthenticated("the credential has expired")
+
+
+def _require_rights(principal: Principal, selector: Selector) -> None:
+    principal.require(Scope.MODEL_CONFIG_READ)
+    for alias in sorted(selector.aliases or ()):
+        require_alias(principal, alias)
+
+
+def _sees_others(principal: Principal, selector: Selector) -> bool:
+    if not selector.everything and selector.ids is None:
+        return False  # of the aliases that it names it sees each
+    return principal.aliases != selector.visible

@@ -21,8 +21,8 @@ class ModelConfigEvent:
 class ModelConfigSnapshot(ModelConfigEvent):
     model_configs: list[ModelConfig] = strawberry.field(description="All configs that the watch names.")
     reset: bool = strawberry.field(
-        description="Whether `since` was given and could not be resumed from: compacted, of another store, or ahead of "
-        "this one."
+        description="Whether the watch begins anew: `since` could not be resumed from (compacted, of another store, or "
+        "ahead of this one), the store was replaced, or the viewer may see other aliases than before."
     )
 
 

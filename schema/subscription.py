@@ -18,7 +18,9 @@ from .inputs import ModelConfigRef, value_of
 class Subscription:
     @described_subscription(
         "The current state of what `by` names, at once, then every later change. Intermediate versions may be "
-        "skipped; the latest never is. Needs `model_config:read`."
+        "skipped; the latest never is. Needs `model_config:read`, for each event anew: when the viewer's rights change "
+        "while the socket is open, it ends with an error that says what is missing, or, without aliases in `by`, goes "
+        "on with a snapshot (`reset`) of what the viewer may see now."
     )
     async def model_config_changed(
         self,

@@ -18,7 +18,10 @@ Authenticate = Callable[[str | None], Awaitable[Principal]]
 """Takes the value of an Authorization header (None: there is none). Raises resolvers.errors.Unauthenticated."""
 
 MakeContext = Callable[[Principal], Any]
-"""Makes what resolvers see as `info.context`, for one operation."""
+"""Makes what resolvers see as `info.context`, for one operation.
+
+Its attribute `principal` is set anew when the client renews its token while the operation runs.
+"""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
@@ -33,6 +36,7 @@ class Environment:
     make_context: MakeContext
     limits: Limits
     allowed_origins: frozenset[str]
+    open_mutations: frozenset[str] = frozenset()
 
     def allows_origin(self, scope: Scope) -> bool:
         """Whether a browser that shows a page of this origin may act here. Only browsers send the header."""

@@ -90,12 +90,22 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """To be answered with a pong."""
+    """To be answered with a pong.
 
-    payload: Mapping[str, Any] | None = field(repr=False)
+    `error` is why the renewal that it asks for is refused; None when it asks for none.
+    """
+
+    error: str | None = None
 
 
-Event = Init | Subscribe | Complete | Ping
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """A ping with the credential to go on with. To be answered with a pong that says how long it lasts, or why not."""
+
+    authorization: str = field(repr=False)
+
+
+Event = Init | Subscribe | Complete | Ping | Renew
 
 
 class State(StrEnum):
@@ -134,7 +144,7 @@ class Protocol:
             case "complete":
                 return self._complete(_id(value))
             case "ping":
-                return Ping(_payload(value))
+                return self._ping(_payload(value))
             case "pong":
                 # Never a sign of who the client is: clients echo what a ping carries.
                 _payload(value)
@@ -160,6 +170,16 @@ class Protocol:
         init = Init(authorization, None if component is None else _component(component))
         self.state = State.INITIALIZING
         return init
+
+    def _ping(self, payload: dict[str, Any] | None) -> Ping | Renew:
+        if payload is None or "authorization" not in payload:
+            return Ping()
+        authorization = payload["authorization"]
+        if not isinstance(authorization, str):
+            return Ping("authorization must be a string: Bearer and a token")
+        if self.state is not State.ACKNOWLEDGED:
+            return Ping("a token is renewed after connection_ack; connection_init carries the first one")
+        return Renew(authorization)
 
     def _subscribe(self, value: dict[str, Any]) -> Subscribe:
         operation_id = _id(value)
@@ -197,9 +217,9 @@ def complete_frame(operation_id: str) -> str:
     return _frame({"id": operation_id, "type": "complete"})
 
 
-def pong_frame() -> str:
-    """The answer to a ping."""
-    return _frame({"type": "pong"})
+def pong_frame(payload: Mapping[str, Any] | None = None) -> str:
+    """The answer to a ping; with a payload, to one that asked for a renewal."""
+    return _frame({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
 
 
 def close_reason(text: str) -> str:

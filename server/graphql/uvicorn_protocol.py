@@ -76,10 +76,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """Give it to uvicorn as `ws`.
 
     uvicorn closes a socket when all that is written has been read, so a peer that is frozen keeps it, and its buffers,
-    for ever. Here the socket is aborted a while after it was to be closed.
+    for ever. Here the close frame waits for nobody: it is put behind what is written already. A while after, the socket
+    is aborted.
     """
 
     _abort_timer: TimerHandle | None = None
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close":
+            self.writable.set()
+        await super().send(message)
 
     async def run_asgi(self) -> None:
         await super().run_asgi()

@@ -7,6 +7,7 @@ import logging
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
@@ -27,6 +28,7 @@ from .protocol import (
     Ping,
     Protocol,
     ProtocolViolation,
+    Renew,
     Subscribe,
     close_reason,
     complete_frame,
@@ -59,6 +61,10 @@ class Connection:
     `run` reads and answers messages. Each operation is a task that pulls its next event only when the frame of the
     one before is written, so a slow peer costs one event and no queue. A frame that waits for longer than the send
     timeout ends the connection.
+
+    The client may renew its token while the socket is open: `principal` is then another, here and in the contexts of
+    the operations that run, and the socket lives for as long as the new token does. No message is read while one is
+    dealt with: a flood of renewals costs what they cost one after the other.
     """
 
     def __init__(
@@ -74,6 +80,8 @@ class Connection:
         self._connections = connections
         self._protocol = Protocol()
         self._operations: dict[str, asyncio.Task[None]] = {}
+        # Of the operations that run or clean up, by their identity.
+        self._contexts: dict[int, Any] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
         self._closing: Closing | None = None
         # Ends `_read` from outside without a second task for each connection.
@@ -137,7 +145,9 @@ class Connection:
             case Complete():
                 self._cancel(event.id)
             case Ping():
-                await self._send(pong_frame())
+                await self._send(pong_frame(None if event.error is None else {"error": event.error}))
+            case Renew():
+                await self._renew(event)
 
     async def _init(self, init: Init) -> None:
         authorization = init.authorization
@@ -149,12 +159,38 @@ class Connection:
             raise _refused(format_exception(error)) from None
         if not self._connections.admit(principal.subject, self._limits.connections_per_principal):
             raise ProtocolViolation(CloseCode.TRY_AGAIN_LATER, "Too many connections")
-        self.principal, self.component = principal, init.component
+        self.component = init.component
+        self._take(principal)
+        await self._send(self._protocol.acknowledge(_expiry(principal)))
+
+    async def _renew(self, renew: Renew) -> None:
+        try:
+            principal = await self._environment.authenticate(renew.authorization)
+            self._require_successor(principal)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and the old token counts on
+            refused = _refused(format_exception(error))
+            await self._send(pong_frame({"error": refused.reason}))
+            return
+        self._take(principal)
+        await self._send(pong_frame(_expiry(principal)))
+
+    def _require_successor(self, principal: Principal) -> None:
+        if self.principal is None:
+            raise RuntimeError("tokens are renewed after the acknowledgement")
+        if principal.subject != self.principal.subject:
+            raise Forbidden("the token is somebody else's than this connection's: open another connection for it")
+        if principal.expires_at is not None and datetime.now(UTC) >= principal.expires_at:
+            raise Unauthenticated("the token has expired")
+
+    def _take(self, principal: Principal) -> None:
+        """From now on this is who asks, in the operations that run too, for as long as it says."""
+        self.principal = principal
+        for context in self._contexts.values():
+            context.principal = principal
         if self._timer is not None:
             self._timer.cancel()
         if principal.expires_at is not None:
             self._timer = ExpiryTimer(principal.expires_at, self._expire)
-        await self._send(self._protocol.acknowledge({"tokenExpiresAt": _isoformat(principal.expires_at)}))
 
     async def _subscribe(self, event: Subscribe) -> None:
         # Those that were cancelled and still clean up count too, or a client could pile them up.
@@ -195,12 +231,16 @@ class Connection:
         if self.principal is None:
             raise RuntimeError("operations start after the acknowledgement")
         context = self._environment.make_context(self.principal)
-        async with aclosing(self._environment.executor.stream(operation, context)) as results:
-            async for result in results:
-                if not result.executed:
-                    return error_frame(operation_id, result.errors)
-                await self._send(next_frame(operation_id, result.payload), operation_id)
-        return complete_frame(operation_id)
+        self._contexts[id(context)] = context
+        try:
+            async with aclosing(self._environment.executor.stream(operation, context)) as results:
+                async for result in results:
+                    if not result.executed:
+                        return error_frame(operation_id, result.errors)
+                    await self._send(next_frame(operation_id, result.payload), operation_id)
+            return complete_frame(operation_id)
+        finally:
+            del self._contexts[id(context)]
 
     def _cancel(self, operation_id: str) -> None:
         """Cancel an operation once: a second time would interrupt the clean-up of its generator."""
@@ -267,5 +307,6 @@ def _refused(error: FormattedError) -> ProtocolViolation:
     return ProtocolViolation(CloseCode.TRY_AGAIN_LATER, error["message"])
 
 
-def _isoformat(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _expiry(principal: Principal) -> dict[str, str | None]:
+    at = principal.expires_at
+    return {"tokenExpiresAt": None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")}

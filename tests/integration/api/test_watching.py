@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from modelwire.resolvers.access import Scope
 from modelwire.schema import schema
-from modelwire.store import Feed, Store
+from modelwire.store import AliasPatterns, Feed, Store
 
 
 class TestWatching:
@@ -124,6 +125,44 @@ class TestWatching:
         past = datetime.now(UTC) - timedelta(seconds=1)
         with client.refused("UNAUTHENTICATED"):
             await anext(client_with(expires_at=past).watch())
+
+    async def test_rights_are_those_of_the_moment(self, client: Any, client_with: Any) -> None:
+        watching = client_with()
+        kept, lost = await client.create("a/kept"), await client.create("b/lost")
+        named, everything = watching.watch(by=[{"alias": "b/lost"}]), watching.watch()
+        async with aclosing(named), aclosing(everything):
+            await anext(named)
+            await anext(everything)
+            principal = watching.context.principal
+            watching.context.principal = replace(principal, aliases=AliasPatterns(("a/*",)))
+            await client.update(lost, description="not for them")
+            with client.refused("FORBIDDEN", match="b/lost"):
+                await anext(named)
+            anew = await anext(everything)
+            assert (anew["__typename"], anew["reset"], anew["modelConfigs"]) == ("ModelConfigSnapshot", True, [kept])
+            watching.context.principal = replace(principal, scopes=frozenset())
+            await client.update(kept, description="not for them either")
+            with client.refused("FORBIDDEN", match="model_config:read"):
+                await anext(everything)
+
+    async def test_litellm_params_of_later_events_need_the_scope_of_then(self, client: Any, client_with: Any) -> None:
+        config = await client.create("mine", provider="openai", model="m")
+        watching = client_with()
+        fields = "... on ModelConfigChange { put { litellmParams } }"
+        document = f'subscription {{ modelConfigChanged(by: [{{alias: "mine"}}]) {{ {fields} }} }}'
+        results: Any = await schema.subscribe(document, context_value=watching.context)
+        async with aclosing(results):
+            await anext(results)
+            principal = watching.context.principal
+            for scopes, given in (
+                (principal.scopes, {"model": "openai/m"}),
+                (principal.scopes - {Scope.MODEL_CONFIG_RESOLVE}, None),
+            ):
+                watching.context.principal = replace(principal, scopes=scopes)
+                config = (await client.update(config, description=f"{len(scopes)}"))["modelConfig"]
+                result = await anext(results)
+                assert result.data == {"modelConfigChanged": {"put": [{"litellmParams": given}]}}
+                assert bool(result.errors) is (given is None)
 
     async def test_litellm_params_of_events_need_the_scope_too(self, client: Any, client_with: Any) -> None:
         await client.create("mine", provider="openai", model="m")

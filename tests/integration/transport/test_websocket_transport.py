@@ -300,11 +300,43 @@ async def test_a_connection_has_so_many_operations(serve: Any) -> None:
 
 async def test_ping_is_answered_before_and_after_the_acknowledgement(server: Any) -> None:
     async with server.connect() as peer:
-        await peer.send('{"type": "ping", "payload": {"authorization": "Bearer good"}}')
+        await peer.send('{"type": "ping"}')
         assert json.loads(await peer.recv()) == {"type": "pong"}
     async with server.client() as client:
         await client.send(type="ping")
         assert await client.receive() == {"type": "pong"}
+
+
+# Renewing the token. Which tokens are taken, and what becomes of rights, is tested with the connection itself.
+
+
+async def test_a_ping_renews_the_token_and_the_pong_says_until_when(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = datetime(2200, 1, 1, tzinfo=UTC), datetime(2200, 1, 2, tzinfo=UTC)
+    monkeypatch.setattr(connections, "_now", lambda: first - timedelta(seconds=0.01))
+    async with serve() as server:
+        server.expires_at = first
+        async with server.client() as client:
+            await client.subscribe("1", EVENTS)
+            server.expires_at = second
+            await client.send(type="ping", payload={"authorization": "Bearer good"})
+            assert await client.receive() == {"type": "pong", "payload": {"tokenExpiresAt": "2200-01-02T00:00:00Z"}}
+            # The first token's time is over.
+            monkeypatch.setattr(connections, "_now", lambda: first)
+            server.probe.events.put_nowait(1)
+            assert await client.receive() == next_("1", events=1)
+            await client.send(type="ping", payload={"authorization": "Bearer wrong"})
+            assert await client.receive() == {"type": "pong", "payload": {"error": "a bearer token is needed"}}
+            assert server.probe.running == 1
+
+
+async def test_a_token_is_not_renewed_before_the_acknowledgement(server: Any) -> None:
+    async with server.connect() as peer:
+        await peer.send('{"type": "ping", "payload": {"authorization": "Bearer good"}}')
+        assert "after connection_ack" in json.loads(await peer.recv())["payload"]["error"]
+        await peer.send('{"type": "subscribe", "id": "1", "payload": {"query": "{ hello }"}}')
+        assert await close_of(peer) == (4401, "Unauthorized")
 
 
 # The end

@@ -15,6 +15,7 @@ from modelwire.server.graphql.protocol import (
     Ping,
     Protocol,
     ProtocolViolation,
+    Renew,
     State,
     Subscribe,
     close_reason,
@@ -214,11 +215,36 @@ def test_complete_of_an_operation_that_is_over_is_ignored() -> None:
 
 def test_ping_is_an_event_and_pong_never_is() -> None:
     for protocol in (Protocol(), acknowledged()):
-        assert send(protocol, type="ping", payload={"a": 1}) == Ping({"a": 1})
-        assert send(protocol, type="ping") == Ping(None)
+        for payload in ({}, {"payload": None}, {"payload": {"a": 1}}):
+            assert send(protocol, type="ping", **payload) == Ping()
         before = protocol.state
         assert send(protocol, type="pong", payload={"authorization": "Bearer t"}) is None
         assert protocol.state is before
+
+
+def test_a_ping_with_a_credential_renews() -> None:
+    event = send(acknowledged(), type="ping", payload={"authorization": "Bearer t", "a": 1})
+    assert event == Renew("Bearer t")
+    assert "Bearer" not in repr(event)
+
+
+@pytest.mark.parametrize("authorization", [None, 5, True, [], {"a": "Bearer t"}])
+def test_a_malformed_credential_is_refused_in_the_pong(authorization: Any) -> None:
+    for protocol in (Protocol(), acknowledged()):
+        event = send(protocol, type="ping", payload={"authorization": authorization})
+        assert event == Ping("authorization must be a string: Bearer and a token")
+
+
+def test_nothing_is_renewed_before_the_acknowledgement() -> None:
+    protocol = Protocol()
+    for _ in ("open", "initializing"):
+        event = send(protocol, type="ping", payload={"authorization": "Bearer t"})
+        assert isinstance(event, Ping)
+        assert "after connection_ack" in (event.error or "")
+        if protocol.state is State.OPEN:
+            send(protocol, type="connection_init")
+    with pytest.raises(ProtocolViolation):
+        subscribe(protocol)
 
 
 def test_frames() -> None:
@@ -234,6 +260,7 @@ def test_frames() -> None:
     }
     assert json.loads(complete_frame("1")) == {"id": "1", "type": "complete"}
     assert json.loads(pong_frame()) == {"type": "pong"}
+    assert json.loads(pong_frame({"error": "e"})) == {"type": "pong", "payload": {"error": "e"}}
 
 
 def test_a_close_reason_fits_its_frame() -> None:

@@ -77,7 +77,7 @@ SCHEMA = strawberry.Schema(Query, subscription=Subscription)
 class Peer:
     """The ASGI server's side of a connection. `writable` is cleared to have every `send` wait."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, make_context: Callable[[Principal], Any] = lambda principal: None) -> None:
         self.sent: list[dict[str, Any]] = []
         self.writable = asyncio.Event()
         self.writable.set()
@@ -86,7 +86,7 @@ class Peer:
         self._written = asyncio.Condition()
         self.connections = Connections()
         scope = {"type": "websocket", "headers": [], "subprotocols": ["graphql-transport-ws"], "scheme": "ws"}
-        environment = Environment(Executor(SCHEMA, limits), authenticate, lambda principal: None, limits, frozenset())
+        environment = Environment(Executor(SCHEMA, limits), authenticate, make_context, limits, frozenset())
         self.connection = Connection(scope, self._received.get, self._send, environment, self.connections)
         self._received.put_nowait({"type": "websocket.connect"})
 
