@@ -27,9 +27,6 @@ class Scope(StrEnum):
 
 ALL_SCOPES = frozenset(Scope)
 
-NOBODY = "anonymous"
-"""The subject of who showed no credential."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
@@ -53,12 +50,17 @@ class Principal:
             raise Forbidden(f"this needs the scope {scope.value}, which {self.name!r} does not have")
 
 
+ANONYMOUS = Principal(subject="anonymous", name="anonymous", scopes=frozenset(), aliases=AliasPatterns(()))
+"""Who shows no credential. They may sign in."""
+
+
 @dataclass(slots=True, eq=False)
 class Context:
     """What a resolver works with: one request, or one operation on a socket, of one principal.
 
     `principal` is replaced, by another of the same subject, when the client renews its token on the open socket: what
-    lasts longer than a moment looks at it again for each event. Nothing else changes. `outbound` is the only way to call anybody; by default it reaches the internet and nothing private.
+    lasts longer than a moment looks at it again for each event. Nothing else changes. `outbound` is the only way to
+    call anybody; by default it reaches the internet and nothing private.
     """
 
     principal: Principal

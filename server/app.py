@@ -25,15 +25,23 @@ from ..resolvers.seeding import seed
 from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
 from .authentication import authenticate
+from .cookies import BrowserCookie, browser_cookie
 from .database import StartError, database_url, prepare_database, read_keyring
 from .denials import Denials, source
 from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
 from .housekeeping import housekeeping
+from .key_uses import key_uses_written
+from .oidc import OidcVerifier
+from .oidc_keys import IssuerKeys
 from .pages import STATIC_FOLDER, SecurityHeaders, start_page
+from .revocation import revocation
 from .settings import Settings
 
 READY_TIMEOUT_SECONDS = 2.0
+
+OPEN_MUTATIONS = frozenset({"signIn", "refreshSession"})
+"""What may be asked for without a credential, by HTTP alone: each looks at one that comes with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +102,9 @@ class _GraphQL:
         services: Services = scope["app"].state.services
         # For all that this connection does, in tasks of its own too.
         source.set(scope["client"][0] if scope.get("client") else None)
-        await services.endpoint(scope, receive, send)
+        cookie = BrowserCookie.of(scope)
+        browser_cookie.set(cookie)
+        await services.endpoint(scope, receive, send if cookie is None else cookie.sending(send))
 
 
 async def prepare(settings: Settings) -> Start:
@@ -142,9 +152,12 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         denials = Denials(store.audit_log)
         await stack.enter_async_context(denials.written())
 
+        oidc = await stack.enter_async_context(_oidc(settings))
+        rules = settings.session_rules
+
         async def principal(authorization: str | None) -> Principal:
             try:
-                return await authenticate(store, authorization)
+                return await authenticate(store, authorization, oidc)
             except Unauthenticated as error:
                 denials.unauthenticated(error)
                 raise
@@ -152,13 +165,31 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         endpoint = GraphQLEndpoint(
             schema,
             authenticate=principal,
-            context=lambda principal: Context(principal, store, feed, outbound),
+            context=lambda principal: Context(
+                principal, store, feed, outbound, rules, source=source.get(), cookie=browser_cookie.get()
+            ),
             limits=settings.limits,
             allowed_origins=settings.allowed_origins,
+            open_mutations=OPEN_MUTATIONS,
             on_refusal=denials.refused,
         )
         stack.push_async_callback(endpoint.close)
+        await stack.enter_async_context(revocation(store, endpoint))
+        await stack.enter_async_context(key_uses_written(store.api_keys, endpoint))
         yield Services(store, feed, endpoint)
+
+
+@contextlib.asynccontextmanager
+async def _oidc(settings: Settings) -> AsyncIterator[OidcVerifier | None]:
+    rules = settings.oidc_rules
+    if rules is None:
+        yield None
+        return
+    keys = IssuerKeys(rules.issuer)
+    try:
+        yield OidcVerifier(rules, keys)
+    finally:
+        await keys.close()
 
 
 async def _healthz(_request: Request) -> Response:

@@ -61,8 +61,12 @@ class Denials:
         self._add(_Kind(error.code, ANONYMOUS, source.get(), str(error)))
 
     def refused(self, context: Context, field: str | None, error: RequestError) -> None:
-        """Count what somebody may not do; `field` is what the schema calls it. Other errors are no denials."""
-        if isinstance(error, Forbidden):
+        """Count what somebody may not do, or a credential that was shown to sign in with and was not accepted; `field`
+        is what the schema calls it. Other errors are no denials.
+        """
+        if isinstance(error, Unauthenticated):
+            self.unauthenticated(error)
+        elif isinstance(error, Forbidden):
             self._add(_Kind(error.code, context.principal.subject, source.get(), field))
 
     def _add(self, kind: _Kind) -> None:

@@ -77,6 +77,7 @@ def _type_name(annotation: Any, *, secret: bool) -> str:
         Path: "folder",
         Path | None: "file",
         frozenset[str]: "list",
+        dict[str, frozenset[str]]: "JSON",
     }
     return types[annotation]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import strawberry
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
+from ...resolvers.access import Principal
 from ...resolvers.errors import Forbidden, Unavailable
 from .connections import Connections
 from .environment import Authenticate, Environment, MakeContext
@@ -21,7 +24,8 @@ class GraphQLEndpoint:
     `authenticate` takes the value of an Authorization header, or of `authorization` in `connection_init` (None: there
     is none), and raises resolvers.errors.Unauthenticated. `context` makes `info.context` for each operation.
     `allowed_origins` (such as `https://console.example`) may act, and read answers, besides the endpoint's own origin.
-    `on_refusal` hears of each RequestError that a resolver answers with; it must not raise.
+    `open_mutations` are the fields of the schema that may be asked for by HTTP without a credential, as those that sign
+    somebody in. `on_refusal` hears of each RequestError that a resolver answers with; it must not raise.
     """
 
     def __init__(
@@ -32,23 +36,46 @@ class GraphQLEndpoint:
         context: MakeContext,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         allowed_origins: frozenset[str] = frozenset(),
+        open_mutations: frozenset[str] = frozenset(),
         on_refusal: OnRefusal | None = None,
     ) -> None:
-        self._environment = Environment(
-            Executor(schema, limits, on_refusal), authenticate, context, limits, allowed_origins
-        )
         self._connections = Connections()
+
+        async def authenticated(authorization: str | None) -> Principal:
+            return await self._connections.authenticated(lambda: authenticate(authorization))
+
+        self._environment = Environment(
+            Executor(schema, limits, on_refusal), authenticated, context, limits, allowed_origins, open_mutations
+        )
         self._stopping = False
-        # Whoever is allowed may send any header: none of them means more to us than to a page of our own. No cookies:
-        # the credential is a header.
+        # Whoever is allowed may send any header: none of them means more to us than to a page of our own. With cookies:
+        # one may hold the token that a session is refreshed with.
         self._http = CORSMiddleware(
-            self._serve_http, allow_origins=allowed_origins, allow_methods=("GET", "POST"), allow_headers=("*",)
+            self._serve_http,
+            allow_origins=allowed_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            allow_credentials=True,
         )
 
     @property
     def open_connections(self) -> int:
         """How many websockets and streams are open."""
         return len(self._connections)
+
+    def credentials(self) -> set[str]:
+        """The credentials with which websockets and streams are open, as far as they can be taken away."""
+        return self._connections.credentials()
+
+    def subjects(self) -> set[str]:
+        """Whose websockets and streams are open."""
+        return self._connections.subjects()
+
+    def revoke(self, reasons: Mapping[str, str]) -> None:
+        """End what is open with these credentials, each with the reason why it is no longer good: the operations
+        first, then websockets with 4403, and streams with an error UNAUTHENTICATED.
+        """
+        self._connections.revoke(reasons)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

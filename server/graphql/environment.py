@@ -29,7 +29,9 @@ _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`allowed_origins` are serialized origins (`https://console.example`) besides the server's own."""
+    """`allowed_origins` are serialized origins (`https://console.example`) besides the server's own; `open_mutations`
+    fields that may be asked for by HTTP without a credential.
+    """
 
     executor: Executor
     authenticate: Authenticate

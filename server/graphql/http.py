@@ -16,13 +16,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-from graphql import OperationType
+from graphql import FieldNode, OperationType
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ...resolvers.access import Principal
+from ...resolvers.access import ANONYMOUS, Principal
 from ...resolvers.errors import BadUserInput, Forbidden, LimitExceeded, Unauthenticated, Unavailable
 from .connections import Connections
 from .environment import Environment
@@ -91,12 +91,7 @@ async def _answer(
         if not environment.allows_origin(scope):
             raise refusal(403, "This origin is not allowed.", Forbidden.code)
         _check_content_type(headers)
-    principal = await _authenticate(headers, environment)
-    if scope["method"] == "POST":
-        request = _parse_body(await _read_body(headers, receive, environment))
-    else:
-        request = _parse_query_string(scope["query_string"])
-    operation = environment.executor.prepare(request)
+    principal, operation = await _admit(scope, headers, receive, environment)
     if isinstance(operation, Operation):
         media_type = _media_type_of(operation, scope["method"], media_types)
     else:
@@ -106,6 +101,42 @@ async def _answer(
     if isinstance(operation, Result):
         return _result_response(operation, media_type)
     return _result_response(await environment.executor.execute(operation, _context(environment, principal)), media_type)
+
+
+async def _admit(
+    scope: Scope, headers: Headers, receive: Receive, environment: Environment
+) -> tuple[Principal, Operation | Result]:
+    """Who asks, and what for. Who shows no credential is told so before anything else, unless they are signing in."""
+    signing_in = scope["method"] == "POST" and environment.open_mutations and "authorization" not in headers
+    if not signing_in:
+        principal = await _authenticate(headers, environment)
+        return principal, await _operation(scope, headers, receive, environment)
+    try:
+        operation = await _operation(scope, headers, receive, environment)
+    except HttpRefusal:
+        await _authenticate(headers, environment)
+        raise
+    if _is_open(operation, environment):
+        return ANONYMOUS, operation
+    return await _authenticate(headers, environment), operation
+
+
+async def _operation(scope: Scope, headers: Headers, receive: Receive, environment: Environment) -> Operation | Result:
+    if scope["method"] == "POST":
+        request = _parse_body(await _read_body(headers, receive, environment))
+    else:
+        request = _parse_query_string(scope["query_string"])
+    return environment.executor.prepare(request)
+
+
+def _is_open(operation: Operation | Result, environment: Environment) -> bool:
+    """Whether all that is asked for may be asked for by anybody. Fragments are not looked into."""
+    if isinstance(operation, Result) or operation.type is not OperationType.MUTATION:
+        return False
+    return all(
+        isinstance(field, FieldNode) and field.name.value in environment.open_mutations
+        for field in operation.document.operation(operation.name).selection_set.selections
+    )
 
 
 class _StreamResponse:

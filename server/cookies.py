@@ -1,0 +1,73 @@
+"""The cookie in which a browser keeps its refresh token.
+
+It is for web pages of allowed origins alone: a browser sends `Origin` with every POST that a script makes, the
+transport refuses those of other origins, and what has no `Origin` gets no cookie and has none read.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Self
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Message, Scope, Send
+
+NAME = "modelwire_refresh"
+
+
+class BrowserCookie:
+    """The refresh token of one HTTP request and its answer: `resolvers.session_rules.RefreshCookie`."""
+
+    def __init__(self, token: str | None, *, path: str, secure: bool) -> None:
+        self.token = token
+        self.writable = True
+        self._path = path
+        self._secure = secure
+        self._header: str | None = None
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self | None:
+        """That of a request; None when it comes from no web page."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            return None
+        connection = HTTPConnection(scope)
+        origin = connection.headers.get("origin")
+        if origin is None:
+            return None
+        # Behind a proxy that ends TLS the server itself is asked by http: what the browser sees counts.
+        secure = scope["scheme"] == "https" or origin.startswith("https://")
+        return cls(connection.cookies.get(NAME) or None, path=scope["path"], secure=secure)
+
+    def keep(self, token: str, expires_at: datetime) -> None:
+        """Have the browser keep this one from now on."""
+        self._set(token, expires_at)
+
+    def forget(self) -> None:
+        """Have the browser keep none."""
+        self._set("", 0)
+
+    def _set(self, token: str, expires: datetime | int) -> None:
+        response = Response()
+        response.set_cookie(
+            NAME, token, expires=expires, path=self._path, secure=self._secure, httponly=True, samesite="strict"
+        )
+        self._header = response.headers["set-cookie"]
+
+    def sending(self, send: Send) -> Send:
+        """Put into the answer what was set until it begins."""
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.writable = False
+                if self._header is not None:
+                    MutableHeaders(scope=message).append("set-cookie", self._header)
+            await send(message)
+
+        return send_with_cookie
+
+
+browser_cookie: ContextVar[BrowserCookie | None] = ContextVar("browser_cookie", default=None)
+"""That of the request of this task; None when it comes from no web page."""
