@@ -118,6 +118,7 @@ async def verify_access_token(store: Store, token: str, now: datetime) -> Princi
     if session is None:
         raise Unauthenticated(_NO_SESSION)
     principal = _principal(session, await store.api_keys.find(session.api_key_id), now)
+    store.api_keys.note_use(session.api_key_id, now)
     return replace(principal, expires_at=_earliest(claims.expires_at, principal.expires_at))
 
 
@@ -138,7 +139,7 @@ def _principal(session: Session, key: ApiKey | None, now: datetime) -> Principal
     if why is not None:
         raise Unauthenticated(why)
     if key is None:
-        raise Unauthenticated("the API key of this session is not there any more")
+        raise Unauthenticated("the API key is not there any more")
     return replace(key_principal(key, now), credential=f"session:{session.id}")
 
 

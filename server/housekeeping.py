@@ -1,4 +1,4 @@
-"""What a server does from time to time besides answering: it has the change log forget what is old."""
+"""What a server does from time to time besides answering: it has the store forget what is old."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ FIRST_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 """Between two batches, so that writers get through."""
 
+SESSIONS_KEPT = timedelta(days=7)
+"""How long a session that is over is remembered, to say why it is."""
+
 
 @contextlib.asynccontextmanager
 async def housekeeping(store: Store, settings: Settings) -> AsyncIterator[None]:
-    """Compact the change log in the background, soon after the start and then every hour.
+    """Compact the change log and forget old sessions in the background, soon after the start and then every hour.
 
     Any number of servers may do so on one database: what one has taken out, the others do not find.
     """
@@ -39,12 +42,13 @@ async def _run(store: Store, settings: Settings) -> None:
     # At a random moment, so that servers that start at once do not all search at once.
     await asyncio.sleep(random.uniform(0, FIRST_SECONDS))  # noqa: S311 - no secret
     while True:
-        try:
-            await compact(store, settings, now=datetime.now(UTC))
-        except StoreError as error:
-            logger.warning("the change log was not compacted, the next try is in an hour: %s", error)
-        except Exception:  # whatever it is, the next run may succeed
-            logger.exception("the change log was not compacted, the next try is in an hour")
+        for forget in (compact, forget_sessions):
+            try:
+                await forget(store, settings, now=datetime.now(UTC))
+            except StoreError as error:
+                logger.warning("not all that is old was forgotten, the next try is in an hour: %s", error)
+            except Exception:  # whatever it is, the next run may succeed
+                logger.exception("not all that is old was forgotten, the next try is in an hour")
         await asyncio.sleep(INTERVAL_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
 
 
@@ -60,3 +64,8 @@ async def compact(store: Store, settings: Settings, *, now: datetime) -> int:
     if total:
         logger.info("the change log forgot %d versions older than %d days", total, settings.history_retention_days)
     return total
+
+
+async def forget_sessions(store: Store, _settings: Settings, *, now: datetime) -> int:
+    """Take out the sessions that ended long ago; how many there were. Raises StoreError."""
+    return await store.sessions.forget(before=now - SESSIONS_KEPT)

@@ -1,4 +1,4 @@
-"""The change log is compacted by the settings, again and again, whatever happens."""
+"""The change log is compacted by the settings and old sessions are forgotten, again and again, whatever happens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from modelwire.server import housekeeping as module
-from modelwire.server.housekeeping import compact, housekeeping
+from modelwire.server.housekeeping import compact, forget_sessions, housekeeping
 from modelwire.server.settings import Settings
 from modelwire.store import Retention, Store, StoreUnavailable
 
@@ -24,6 +24,12 @@ class Log:
         self.asked: list[Retention] = []
         self.changed = asyncio.Condition()
         self._runs = list(runs)
+        self.sessions = self
+        self.forgotten: list[datetime] = []
+
+    async def forget(self, *, before: datetime) -> int:
+        self.forgotten.append(before)
+        return 2
 
     async def compact(self, retention: Retention) -> AsyncIterator[int]:
         run = self._runs.pop(0) if self._runs else []
@@ -69,11 +75,19 @@ async def test_it_goes_on_after_trouble_and_ends_with_the_server(caplog: pytest.
         async with housekeeping(cast(Store, log), settings()):
             await log.asked_for(4)
     asked = len(log.asked)
+    # The sessions are seen to although the change log was not.
+    assert len(log.forgotten) >= 3
     assert "the database is away" in caplog.text
     assert "a bug" in caplog.text
     await asyncio.sleep(0)
     assert len(log.asked) == asked
     assert [task for task in asyncio.all_tasks() if task.get_name() == "housekeeping"] == []
+
+
+async def test_sessions_are_forgotten_a_week_after_their_end() -> None:
+    log = Log()
+    assert await forget_sessions(cast(Store, log), settings(), now=NOW) == 2
+    assert log.forgotten == [NOW - timedelta(days=7)]
 
 
 @pytest.mark.parametrize("given", [{"history_retention_days": 0}, {"history_min_versions": 0}])
