@@ -12,7 +12,8 @@ SubscriberError
     ├── LinkSilent            the socket is open and nothing came for too long
     ├── ProtocolError         the server said something that graphql-transport-ws or the API does not have
     ├── OperationFailed       the server answered the subscription with errors, or ended it
-    └── TokenUnavailable      the callable that was given as `token` did not give one
+    ├── TokenUnavailable      the callable that was given as `token` did not give one
+    └── RenewalFailed         the server did not take the new token, or it is no newer; the one in use counts on
 """
 
 from __future__ import annotations
@@ -101,3 +102,7 @@ class OperationFailed(LinkError):
 
 class TokenUnavailable(LinkError):
     """The token callable raised, took too long, or returned something else than a text."""
+
+
+class RenewalFailed(LinkError):
+    """The token could not be renewed on the open socket, which lives on until the one in use expires."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -16,8 +16,9 @@ from .backoff import backoff
 from .callbacks import Callbacks
 from .connection import open_socket
 from .errors import ConnectionFailed, ConnectionLost, LinkError, LinkSilent, OperationFailed, ProtocolError
-from .protocol import Acknowledged, Completed, Event, Failed, Json, Next, Pinged, Protocol
+from .protocol import Acknowledged, Completed, Event, Failed, Json, Next, Pinged, Ponged, Protocol
 from .status import LinkState, LinkStatus
+from .token import Renewal, TokenSource
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -85,14 +86,15 @@ class _Subscription:
 
 
 class Link:
-    """Keeps operations subscribed. `hello` gives connection_init's payload for each new socket.
+    """Keeps operations subscribed. `component` is how this process introduces itself on each new socket.
 
     `run()` works until it is cancelled. `add` may be called from any thread, before and while it runs.
     """
 
-    def __init__(self, url: str, *, hello: Callable[[], Awaitable[Mapping[str, Json]]], timing: Timing) -> None:
+    def __init__(self, url: str, *, token: TokenSource, component: Mapping[str, Json], timing: Timing) -> None:
         self._url = url
-        self._hello = hello
+        self._token = token
+        self._component = component
         self._timing = timing
         self._subscriptions: list[_Subscription] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -133,28 +135,34 @@ class Link:
 
     async def _session(self) -> None:
         """Live one socket's life. Always ends in an exception: a LinkError unless it is a bug."""
-        hello = await self._hello()
+        token = await self._token.get()
         async with open_socket(self._url, self._timing) as socket:
             protocol = Protocol()
-            await self._acknowledged(socket, protocol, hello)
+            hello = {"authorization": f"Bearer {token}", "component": self._component}
+            told = await self._acknowledged(socket, protocol, hello)
+            renewal = Renewal(self._token, self._timing, token=token, told=told, on_failure=self._not_renewed)
             for subscription in tuple(self._subscriptions):
                 subscription.id, subscription.due, subscription.current = None, 0.0, False
             self._settle()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._write(socket, protocol))
-                    tasks.create_task(self._read(socket, protocol))
+                    tasks.create_task(self._read(socket, protocol, renewal))
+                    tasks.create_task(renewal.run(lambda payload: socket.send(protocol.ping(payload))))
             except BaseExceptionGroup as group:
                 raise group.exceptions[0] from None
 
-    async def _acknowledged(self, socket: ClientConnection, protocol: Protocol, hello: Mapping[str, Json]) -> None:
+    async def _acknowledged(
+        self, socket: ClientConnection, protocol: Protocol, hello: Mapping[str, Json]
+    ) -> str | None:
+        """Introduce ourselves. Gives when the token expires, as far as the server says."""
         try:
             async with asyncio.timeout(self._timing.open_seconds):
                 await socket.send(protocol.init(hello))
                 while True:
                     match protocol.receive(await socket.recv()):
-                        case Acknowledged():
-                            return
+                        case Acknowledged(token_expires_at):
+                            return token_expires_at
                         case Pinged(reply):
                             await socket.send(reply)
         except TimeoutError:
@@ -185,7 +193,7 @@ class Link:
             except TimeoutError:
                 continue
 
-    async def _read(self, socket: ClientConnection, protocol: Protocol) -> None:
+    async def _read(self, socket: ClientConnection, protocol: Protocol, renewal: Renewal) -> None:
         """Take what comes, until nothing comes for too long."""
         loop = asyncio.get_running_loop()
         silence = self._timing.silence_seconds
@@ -194,7 +202,11 @@ class Link:
                 while True:
                     text = await socket.recv()
                     deadline.reschedule(loop.time() + silence)
-                    await self._handle(protocol.receive(text), socket, protocol)
+                    match protocol.receive(text):
+                        case Ponged(payload):
+                            renewal.answered(payload)
+                        case event:
+                            await self._handle(event, socket, protocol)
         except TimeoutError:
             raise LinkSilent(f"nothing came from the server for {silence:g} s") from None
 
@@ -240,6 +252,12 @@ class Link:
         _log(error, retry, f"subscribing again in {delay:.1f} s", repeated=repeated)
         self._set(self._down(), _describe(error))
         self._wake.set()
+
+    def _not_renewed(self, error: LinkError, delay: float) -> None:
+        """Note it: models are current still, but may not be for long."""
+        repeated = _describe(error) == self._status.last_error
+        _log(error, Retry.SOON, f"trying again in {delay:.1f} s", repeated=repeated)
+        self._set(self._status.state, _describe(error))
 
     def _settle(self) -> None:
         """Note that the link is live once all that it carries is current."""

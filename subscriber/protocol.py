@@ -93,9 +93,9 @@ class Protocol:
         self._open.remove(id_)
         return _text("complete", id=id_)
 
-    def ping(self) -> str:
-        """Ask the server whether it is there."""
-        return _text("ping")
+    def ping(self, payload: Mapping[str, Json] | None = None) -> str:
+        """Ask the server whether it is there; with `authorization` in the payload, to go on with that token."""
+        return _text("ping") if payload is None else _text("ping", payload=payload)
 
     def receive(self, text: str | bytes) -> Event | None:
         """Take one message. None when it is about an operation that we ended. Raises ProtocolError."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -16,20 +15,16 @@ from typing import TYPE_CHECKING, Self
 from .. import __version__
 from .connection import websocket_url
 from .environment import DEFAULT_ALLOWED_ENV
-from .errors import ConfigurationError, ProviderClosed, TokenUnavailable
+from .errors import ConfigurationError, ProviderClosed
 from .link import Link
 from .model import LiteLlm
 from .replica import AliasReplica
 from .status import LinkStatus, ModelStatus
 from .timing import Timing
+from .token import Token, TokenSource
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from .protocol import Json
-
-Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
-"""A token, or how to get one: called before each connection, a plain function in a thread of its own."""
 
 _MAX_ALIAS_CHARACTERS = 100
 
@@ -44,6 +39,8 @@ class DynamicModelProvider:
 
     `url` is the server's address (`http://127.0.0.1:8400`), `component` the name under which operators see this
     process; both, and `token`, come from MODELWIRE_URL, MODELWIRE_COMPONENT and MODELWIRE_TOKEN when they are absent.
+    `token` may be a function, or a coroutine function, that gives one: it is called for each connection, and again
+    before the token expires, to go on with the new one on the same connection.
     `kind` and `labels` tell operators more about the component. `allowed_env` names the environment variables that
     configurations may refer to (see DEFAULT_ALLOWED_ENV). Raises ConfigurationError.
 
@@ -64,8 +61,11 @@ class DynamicModelProvider:
     ) -> None:
         self._timing = _timing or Timing()
         address = websocket_url(_setting("url", url, "MODELWIRE_URL"))
-        self._token = token if callable(token) else _setting("token", token, "MODELWIRE_TOKEN")
-        self._component = {
+        source = TokenSource(
+            token if callable(token) else _setting("token", token, "MODELWIRE_TOKEN"),
+            timeout_seconds=self._timing.open_seconds,
+        )
+        introduction = {
             "instanceId": uuid.uuid4().hex,
             "name": _setting("component", component, "MODELWIRE_COMPONENT"),
             "kind": kind,
@@ -73,7 +73,7 @@ class DynamicModelProvider:
             "labels": dict(labels or {}),
         }
         self._allowed_env = tuple(allowed_env)
-        self._link = Link(address, hello=self._hello, timing=self._timing)
+        self._link = Link(address, token=source, component=introduction, timing=self._timing)
         self._models: dict[str, LiteLlm] = {}
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -155,30 +155,6 @@ class DynamicModelProvider:
     def _check_open(self) -> None:
         if self._closed:
             raise ProviderClosed("the provider was closed: make a new one")
-
-    async def _hello(self) -> Mapping[str, Json]:
-        """Give the payload of connection_init. Raises TokenUnavailable."""
-        return {"authorization": f"Bearer {await self._current_token()}", "component": self._component}
-
-    async def _current_token(self) -> str:
-        if isinstance(self._token, str):
-            return self._token
-        try:
-            async with asyncio.timeout(self._timing.open_seconds):
-                token = await _call(self._token)
-        except Exception as error:
-            # Its text may hold a secret.
-            raise TokenUnavailable(f"the token callable raised {type(error).__name__}") from error
-        if not isinstance(token, str) or not token:
-            raise TokenUnavailable(f"the token callable gave {type(token).__name__} instead of a text")
-        return token
-
-
-async def _call(function: Callable[[], str] | Callable[[], Awaitable[str]]) -> object:
-    if inspect.iscoroutinefunction(function):
-        return await function()
-    result = await asyncio.to_thread(function)
-    return await result if inspect.isawaitable(result) else result
 
 
 def _setting(name: str, value: str | None, variable: str) -> str:

@@ -21,7 +21,9 @@ class Timing:
     ping_seconds: float = 15.0
     """Between our pings. A live server answers them, so that three have to be lost before a link counts as dead."""
     open_seconds: float = 10.0
-    """For each of: getting a token, opening the socket, being acknowledged."""
+    """For each of: getting a token, opening the socket, being acknowledged, having a new token taken."""
+    renewal_least_seconds: float = 1.0
+    """Before a token is renewed, however soon it seems to expire: clocks differ."""
     close_seconds: float = 1.0
     """For the closing handshake, which a dead server never finishes."""
     override_seconds: float = 10.0

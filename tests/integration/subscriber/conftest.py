@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ FAST = Timing(
     silence_seconds=30,
     ping_seconds=10,
     open_seconds=10,
+    renewal_least_seconds=0.01,
     close_seconds=0.2,
     override_seconds=10,
 )
@@ -96,6 +98,11 @@ class Plane:
         """Answers subscriptions of this alias alone with FORBIDDEN."""
         self.refuse: str | None = None
         """The code of an `error` for each subscribe; None takes them."""
+        self.token_seconds: float | None = None
+        """How long tokens last, from the moment that one is shown; None says nothing of it."""
+        self.refused_tokens: set[str] = set()
+        """Those that are not taken for a renewal."""
+        self.answers_renewals = True
         self.silent = False
         self.mute_at_init = False
         self._server: Server | None = None
@@ -184,13 +191,26 @@ class Plane:
                 if self.tokens is not None and token not in self.tokens:
                     await socket.connection.close(4401, "Unauthorized")
                 elif not self.mute_at_init:
-                    await socket.send(type="connection_ack", payload={"tokenExpiresAt": None})
+                    await socket.send(type="connection_ack", payload=self._expiry())
             case "ping":
-                await socket.send(type="pong")
+                await self._pong(socket, (message.get("payload") or {}).get("authorization"))
             case "complete":
                 socket.open.pop(message["id"], None)
             case "subscribe":
                 await self._subscribe(socket, message["id"], message["payload"]["variables"])
+
+    def _expiry(self) -> dict[str, Any]:
+        if self.token_seconds is None:
+            return {"tokenExpiresAt": None}
+        return {"tokenExpiresAt": (datetime.now(UTC) + timedelta(seconds=self.token_seconds)).isoformat()}
+
+    async def _pong(self, socket: Socket, authorization: str | None) -> None:
+        if authorization is None or not self.answers_renewals:
+            await socket.send(type="pong")
+        elif authorization.removeprefix("Bearer ") in self.refused_tokens:
+            await socket.send(type="pong", payload={"error": "the token was revoked"})
+        else:
+            await socket.send(type="pong", payload=self._expiry())
 
     async def _subscribe(self, socket: Socket, id_: str, variables: dict[str, Any]) -> None:
         errors = [{"message": "denied", "extensions": {"code": self.denied or self.refuse or "FORBIDDEN"}}]

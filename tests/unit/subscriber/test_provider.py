@@ -35,10 +35,9 @@ def test_what_is_malformed_is_named_and_not_shown(name: str) -> None:
 async def test_variables_stand_in_for_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, variable in VARIABLES.items():
         monkeypatch.setenv(variable, f"{GIVEN[name]}\n")
-    provider = DynamicModelProvider()
-    hello = await provider._hello()
-    assert hello["authorization"] == "Bearer canary-secret"
-    assert hello["component"]["name"] == "orders-agent"
+    link = DynamicModelProvider()._link
+    assert await link._token.get() == "canary-secret"
+    assert link._component["name"] == "orders-agent"
 
 
 def test_a_configuration_error_is_a_value_error() -> None:
@@ -46,14 +45,13 @@ def test_a_configuration_error_is_a_value_error() -> None:
         DynamicModelProvider(token="t", component="c")
 
 
-async def test_the_hello_tells_who_we_are() -> None:
+def test_the_link_tells_who_we_are() -> None:
     provider = DynamicModelProvider(**GIVEN, kind="agent", labels={"region": "eu"})
     other = DynamicModelProvider(**GIVEN)
-    component = (await provider._hello())["component"]
+    component = provider._link._component
     assert set(component) == {"instanceId", "name", "kind", "libraryVersion", "labels"}
     assert (component["kind"], component["labels"]) == ("agent", {"region": "eu"})
-    assert component["instanceId"] != (await other._hello())["component"]["instanceId"]
-    assert component["instanceId"] == (await provider._hello())["component"]["instanceId"]
+    assert component["instanceId"] != other._link._component["instanceId"]
 
 
 def test_a_model_is_there_at_once_and_shared() -> None:
