@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
+from ...resolvers.access import Principal
 from .protocol import CloseCode
 
 
 class OpenConnection(Protocol):
     """A websocket, or the response of a request that is answered with a stream."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """Whose it is now; None until somebody has said who they are."""
 
     async def run(self) -> None:
         """Serve until it is closed. Called once."""
@@ -30,6 +35,7 @@ class Connections:
     def __init__(self) -> None:
         self._open: dict[OpenConnection, asyncio.Task[None]] = {}
         self._by_subject: Counter[str] = Counter()
+        self._looks = 0
 
     async def serve(self, connection: OpenConnection) -> None:
         """Run the connection until it ends."""
@@ -53,6 +59,35 @@ class Connections:
         self._by_subject[subject] -= 1
         if not self._by_subject[subject]:
             del self._by_subject[subject]
+
+    async def authenticated(self, authenticate: Callable[[], Awaitable[Principal]]) -> Principal:
+        """Who `authenticate` says it is, at a moment at which `credentials` would tell of it if the connection is this
+        principal's before anything else happens: whoever looks for revoked ones then misses none that is on its way.
+        """
+        while True:
+            looks = self._looks
+            principal = await authenticate()
+            if looks == self._looks:
+                return principal
+
+    def credentials(self) -> set[str]:
+        """The credentials with which connections are open, of the kinds that can be taken away."""
+        self._looks += 1
+        return {principal.credential for principal in self._principals() if principal.credential}
+
+    def _principals(self) -> Iterator[Principal]:
+        return (connection.principal for connection in self._open if connection.principal is not None)
+
+    def subjects(self) -> set[str]:
+        """Whose websockets and streams are open."""
+        return {principal.subject for principal in self._principals()}
+
+    def revoke(self, reasons: Mapping[str, str]) -> None:
+        """Close the connections with these credentials, each with the reason why it is no longer good."""
+        for connection in list(self._open):
+            principal = connection.principal
+            if principal is not None and principal.credential in reasons:
+                connection.stop(CloseCode.FORBIDDEN, reasons[principal.credential])
 
     async def stop(self, timeout_seconds: float) -> None:
         """Tell all of them that the server stops, and wait until they ended, but not longer than the timeout."""

@@ -51,7 +51,7 @@ class Stream:
         self._asgi_send = send
         self._format = format_
         self._results = results
-        self._principal = principal
+        self.principal = principal
         self._limits = limits
         self._pumping: asyncio.Task[None] | None = None
         self._stopped = False
@@ -68,8 +68,8 @@ class Stream:
                 try:
                     await self._start()
                     self._pumping = asyncio.create_task(self._pump(), name="stream")
-                    if self._principal.expires_at is not None:
-                        expiry = ExpiryTimer(self._principal.expires_at, self._expire)
+                    if self.principal.expires_at is not None:
+                        expiry = ExpiryTimer(self.principal.expires_at, self._expire)
                     await self._until_left()
                 finally:
                     self._end(None)
