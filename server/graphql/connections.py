@@ -30,12 +30,12 @@ class OpenConnection(Protocol):
 
 
 class Connections:
-    """The open connections of one endpoint."""
+    """The open connections of one endpoint. `looks` counts how often their credentials were asked for."""
 
     def __init__(self) -> None:
         self._open: dict[OpenConnection, asyncio.Task[None]] = {}
         self._by_subject: Counter[str] = Counter()
-        self._looks = 0
+        self.looks = 0
 
     async def serve(self, connection: OpenConnection) -> None:
         """Run the connection until it ends."""
@@ -65,14 +65,14 @@ class Connections:
         principal's before anything else happens: whoever looks for revoked ones then misses none that is on its way.
         """
         while True:
-            looks = self._looks
+            looks = self.looks
             principal = await authenticate()
-            if looks == self._looks:
+            if looks == self.looks:
                 return principal
 
     def credentials(self) -> set[str]:
         """The credentials with which connections are open, of the kinds that can be taken away."""
-        self._looks += 1
+        self.looks += 1
         return {principal.credential for principal in self._principals() if principal.credential}
 
     def _principals(self) -> Iterator[Principal]:

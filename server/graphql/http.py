@@ -91,7 +91,7 @@ async def _answer(
         if not environment.allows_origin(scope):
             raise refusal(403, "This origin is not allowed.", Forbidden.code)
         _check_content_type(headers)
-    principal, operation = await _admit(scope, headers, receive, environment)
+    principal, operation = await _admit(scope, headers, receive, environment, connections)
     if isinstance(operation, Operation):
         media_type = _media_type_of(operation, scope["method"], media_types)
     else:
@@ -104,13 +104,16 @@ async def _answer(
 
 
 async def _admit(
-    scope: Scope, headers: Headers, receive: Receive, environment: Environment
+    scope: Scope, headers: Headers, receive: Receive, environment: Environment, connections: Connections
 ) -> tuple[Principal, Operation | Result]:
     """Who asks, and what for. Who shows no credential is told so before anything else, unless they are signing in."""
     signing_in = scope["method"] == "POST" and environment.open_mutations and "authorization" not in headers
     if not signing_in:
+        looks = connections.looks
         principal = await _authenticate(headers, environment)
-        return principal, await _operation(scope, headers, receive, environment)
+        operation = await _operation(scope, headers, receive, environment)
+        # What was revoked while the body came must not open a stream that nobody would look at any more.
+        return principal if connections.looks == looks else await _authenticate(headers, environment), operation
     try:
         operation = await _operation(scope, headers, receive, environment)
     except HttpRefusal:

@@ -126,6 +126,7 @@ class Running:
     uvicorn: uvicorn.Server
     probe: Probe
     expires_at: datetime | None = None
+    credential: str = ""
     failure: Exception | None = None
 
     @property
@@ -137,7 +138,13 @@ class Running:
             raise self.failure
         if authorization != TOKEN:
             raise Unauthenticated("a bearer token is needed")
-        return Principal(subject="api_key:a", name="Ada", scopes=frozenset(), expires_at=self.expires_at)
+        return Principal(
+            subject="api_key:a",
+            name="Ada",
+            scopes=frozenset(),
+            credential=self.credential,
+            expires_at=self.expires_at,
+        )
 
     def connect(self, **options: Any) -> connect:
         """Open a websocket, without introducing oneself."""

@@ -15,6 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from modelwire.resolvers.errors import Unauthenticated
 from modelwire.server.graphql import Limits, connections, streaming, uvicorn_protocol
 from modelwire.server.graphql.execution import Executor
 
@@ -263,6 +264,57 @@ async def test_an_expired_token_ends_a_multipart_stream(serve: Any) -> None:
             error = {"message": "Token expired", "extensions": {"code": "UNAUTHENTICATED"}}
             assert await reader.next() == {"payload": None, "errors": [error]}
             assert await reader.rest() == "--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("accept", "told", "rest"),
+    [(SSE, "next", "event: complete\ndata:\n\n"), (MULTIPART, None, "--\r\n")],
+)
+async def test_a_revoked_credential_ends_its_streams(serve: Any, accept: str, told: str | None, rest: str) -> None:
+    async with serve() as server:
+        server.credential = "api_key:b"
+        async with streamed(server, "subscription { events }", accept) as other:
+            server.credential = "api_key:a"
+            async with streamed(server, "subscription { events }", accept) as reader:
+                await server.probe.until(lambda: server.probe.running == 2)
+                assert server.endpoint.credentials() == {"api_key:a", "api_key:b"}
+                server.endpoint.revoke({"api_key:a": "the API key was revoked"})
+                errors = [{"message": "the API key was revoked", "extensions": {"code": "UNAUTHENTICATED"}}]
+                expected = {"payload": None, "errors": errors} if told is None else {told: {"errors": errors}}
+                assert await reader.next() == expected
+                assert await reader.rest() == rest
+                # Its operation ended before, and those of others go on.
+                assert server.probe.running == 1
+            server.probe.events.put_nowait(1)
+            assert result_of(await other.next()) == {"data": {"events": 1}}
+
+
+async def test_what_is_revoked_while_the_body_comes_opens_no_stream(serve: Any) -> None:
+    async with serve() as server:
+        server.credential = "api_key:a"
+
+        async def body() -> AsyncIterator[bytes]:
+            yield b'{"query": '
+            await until(lambda: authenticated == [1])
+            server.endpoint.revoke(dict.fromkeys(server.endpoint.credentials(), "it was revoked"))
+            server.failure = Unauthenticated("the API key was revoked")
+            yield b'"subscription { events }"}'
+
+        authenticated: list[int] = []
+        good = server.authenticate
+
+        async def authenticate(authorization: str | None) -> Any:
+            principal = await good(authorization)
+            authenticated.append(1)
+            return principal
+
+        server.authenticate = authenticate
+        headers = {"accept": SSE, "authorization": "Bearer good", "content-type": "application/json"}
+        async with httpx.AsyncClient(trust_env=False, timeout=120) as client:
+            response = await client.post(server.url, content=body(), headers=headers)
+        assert response.status_code == 401
+        assert response.json()["errors"][0]["message"] == "the API key was revoked"
+        assert server.endpoint.open_connections == 0
 
 
 @pytest.mark.parametrize(("accept", "rest"), [(SSE, ""), (MULTIPART, "")])

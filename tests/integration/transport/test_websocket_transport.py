@@ -339,6 +339,25 @@ async def test_a_token_is_not_renewed_before_the_acknowledgement(server: Any) ->
         assert await close_of(peer) == (4401, "Unauthorized")
 
 
+async def test_a_revoked_credential_closes_its_sockets(serve: Any) -> None:
+    async with serve() as server:
+        server.credential = "api_key:b"
+        async with server.client() as other:
+            server.credential = "api_key:a"
+            async with server.client() as client, server.client() as idle:
+                for peer in (other, client):
+                    await peer.subscribe("1", EVENTS)
+                await server.probe.until(lambda: server.probe.running == 2)
+                assert server.endpoint.credentials() == {"api_key:a", "api_key:b"}
+                server.endpoint.revoke({"api_key:a": "the API key was revoked"})
+                assert await client.closed() == (4403, "the API key was revoked")
+                # Its operations ended before, and those of others go on.
+                assert server.probe.running == 1
+                assert await idle.closed() == (4403, "the API key was revoked")
+            server.probe.events.put_nowait(1)
+            assert await other.receive() == next_("1", events=1)
+
+
 # The end
 
 
