@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib.util
 import json
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,31 +15,19 @@ import pytest
 from gql import gql
 from gql.transport.exceptions import TransportQueryError
 
+from .conftest import TIMEOUT_SECONDS, run_node
+
 HERE = Path(__file__).parent
 NODE_CLIENTS = sorted(path.stem for path in (HERE / "setup").glob("*.mjs"))
 # urql takes the end of a stream for the end of the subscription.
 RECONNECTING = [name for name in NODE_CLIENTS if name != "urql-sse"]
 AUDITS = 61
-TIMEOUT_SECONDS = 120.0
 
 
-@pytest.fixture(scope="session", autouse=True)
-def node_project() -> None:
-    """The Node clients in the versions of the lock file, and Relay's operations compiled on today's schema."""
-    digest = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    stamp = HERE / "node_modules" / f".installed-{digest}"
-    if not stamp.exists():
-        _run("npm", "ci", "--loglevel=error")
-        stamp.touch()
-    _run("npm", "run", "--silent", "relay")
-
-
-def _run(*command: str) -> str:
-    result = subprocess.run(
-        command, cwd=HERE, capture_output=True, text=True, timeout=10 * TIMEOUT_SECONDS, check=False
-    )
-    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}\n{result.stderr}"
-    return result.stdout
+@pytest.fixture(scope="module", autouse=True)
+def relay(node_project: Path) -> None:
+    """Relay's operations, compiled on today's schema."""
+    run_node("npm", "run", "--silent", "relay")
 
 
 class NodeClient:
@@ -129,7 +115,7 @@ async def test_subscriptions_go_on_when_the_server_is_back(server: Any, make_cli
 
 
 def test_graphql_over_http_audits(shared_server: Any) -> None:
-    results = json.loads(_run("node", "audits.mjs", f"{shared_server.url}/graphql", shared_server.admin_key))
+    results = json.loads(run_node("node", "audits.mjs", f"{shared_server.url}/graphql", shared_server.admin_key))
     failed = [f"{audit['id']} {audit['name']}: {audit['reason']}" for audit in results if audit["status"] != "ok"]
     assert not failed, "\n".join(failed)
     assert len(results) == AUDITS
