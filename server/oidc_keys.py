@@ -95,7 +95,7 @@ class IssuerKeys:
             return None
         try:
             made = jwt.PyJWK(fitting[0], algorithm)
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except Exception:  # noqa: BLE001 - whatever it is that they publish, it is no key for this algorithm
             return None
         self._made[kid, algorithm] = made
         return made
