@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from .api_key_app import api_key_app
 from .errors import CommandError, ExitCode, server_extra
+from .options import ConfigFile, OutputForm, ServerUrl, Token
 from .output import Format, Output
 
 app = typer.Typer(
@@ -22,16 +24,6 @@ app = typer.Typer(
 )
 
 _OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="The settings file, instead of ./modelwire.toml.")
-]
-
-ServerUrl = Annotated[
-    str | None,
-    typer.Option("--url", help="The server's address.", envvar="MODELWIRE_URL", show_default="http://127.0.0.1:8400"),
-]
-Token = Annotated[str | None, typer.Option("--token", help="An API key that may do this.", envvar="MODELWIRE_TOKEN")]
-OutputForm = Annotated[Output, typer.Option("--output", help="How to print the result.")]
 
 
 def run() -> None:
@@ -181,6 +173,8 @@ def schema(
         from .schema_command import check_schema, print_schema
     raise typer.Exit(print_schema() if check is None else check_schema(check))
 
+
+app.add_typer(api_key_app, name="api-key")
 
 keys_app = typer.Typer(
     help="The keys that seal stored secrets. These commands work on the database, beside a server that runs.",

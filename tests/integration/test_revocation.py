@@ -65,12 +65,12 @@ async def websocket(stack: AsyncExitStack, url: str, token: str) -> ClientConnec
 
 async def closed(socket: ClientConnection) -> tuple[int, str]:
     """How the server closes it."""
-    try:
-        while True:
-            assert json.loads(await socket.recv())["type"] == "next"
-    except ConnectionClosed as ended:
-        assert ended.rcvd is not None
-        return ended.rcvd.code, ended.rcvd.reason
+    while True:
+        try:
+            message = json.loads(await socket.recv())
+        except ConnectionClosed as ended:
+            return (0, "without a word") if ended.rcvd is None else (ended.rcvd.code, ended.rcvd.reason)
+        assert message["type"] == "next"
 
 
 @asynccontextmanager

@@ -1,0 +1,149 @@
+"""`modelwire api-key`: making, listing and revoking API keys, through a server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import typer
+
+from .client import GraphQLClient, connect
+from .errors import CommandError, ExitCode
+from .output import Output, printable
+
+_PAGE = 100
+_FIELDS = "id name scopes aliases createdAt createdBy expiresAt lastUsedAt revokedAt"
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+CREATE = f"""
+mutation Create($input: CreateApiKeyInput!) {{
+  createApiKey(input: $input) {{
+    __typename
+    ... on CreateApiKeyPayload {{ secret apiKey {{ {_FIELDS} }} }}
+    ... on UserError {{ message path }}
+  }}
+}}
+"""
+LIST = f"""
+query List($first: Int, $after: String) {{
+  apiKeys(first: $first, after: $after) {{
+    edges {{ node {{ {_FIELDS} }} }}
+    pageInfo {{ hasNextPage endCursor }}
+  }}
+}}
+"""
+REVOKE = f"""
+mutation Revoke($input: RevokeApiKeyInput!) {{
+  revokeApiKey(input: $input) {{
+    __typename
+    ... on RevokeApiKeyPayload {{ apiKey {{ {_FIELDS} }} }}
+    ... on UserError {{ message path }}
+  }}
+}}
+"""
+
+
+def create_key(
+    name: str,
+    *,
+    scopes: list[str],
+    aliases: list[str] | None,
+    expires: str | None,
+    url: str | None,
+    token: str | None,
+    output: Output,
+) -> None:
+    """Make a key and print it. Raises CommandError: USAGE for an `expires` that is none, REFUSED by the server."""
+    given: dict[str, Any] = {"name": name, "scopes": scopes}
+    if aliases:
+        given["aliases"] = aliases
+    if expires is not None:
+        given["expiresAt"] = moment(expires, now=datetime.now(UTC)).isoformat()
+    with contextlib.closing(connect(url, token)) as client:
+        result = client.execute(CREATE, {"input": given})["createApiKey"]
+    if result["__typename"] != "CreateApiKeyPayload":
+        raise CommandError(f"no key was made: {printable(result['message'])}", ExitCode.REFUSED)
+    if output is Output.JSON:
+        _print({"apiKey": result["apiKey"], "secret": result["secret"]})
+        return
+    typer.echo(describe_key(result["apiKey"]))
+    typer.echo("The key is shown this once, and only its hash is stored:")
+    typer.echo(result["secret"])
+
+
+def moment(text: str, *, now: datetime) -> datetime:
+    """What `--expires` means: so many minutes, hours or days from now, or a moment. Raises CommandError (USAGE)."""
+    duration = _DURATION.fullmatch(text)
+    try:
+        at = now + timedelta(**{_UNITS[duration[2]]: int(duration[1])}) if duration else datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise CommandError(
+            f"--expires {text!r}: write 30m, 12h, 90d, or a moment with its time zone as 2030-01-01T00:00:00Z",
+            ExitCode.USAGE,
+        )
+    return at
+
+
+def list_keys(*, first: int, url: str | None, token: str | None, output: Output) -> None:
+    """Show up to `first` keys, the newest first. Raises CommandError."""
+    with contextlib.closing(connect(url, token)) as client:
+        keys, more = _read(client, first)
+    if output is Output.JSON:
+        _print({"apiKeys": keys, "more": more})
+        return
+    for key in keys:
+        typer.echo(describe_key(key))
+    if more:
+        typer.echo("There are older keys: show more with --first.")
+
+
+def _read(client: GraphQLClient, first: int) -> tuple[list[dict[str, Any]], bool]:
+    keys: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        page = client.execute(LIST, {"first": min(_PAGE, first - len(keys)), "after": after})["apiKeys"]
+        keys += [edge["node"] for edge in page["edges"]]
+        after = page["pageInfo"]["endCursor"]
+        if len(keys) >= first or not page["pageInfo"]["hasNextPage"]:
+            return keys, page["pageInfo"]["hasNextPage"]
+
+
+def revoke_key(id: str, *, force: bool, url: str | None, token: str | None, output: Output) -> None:  # noqa: A002 - the API's name
+    """Revoke a key. Raises CommandError: USAGE for a whole key, FAILED when there is none, REFUSED by the server."""
+    if id.startswith("mw_"):
+        raise CommandError("give the key's id alone, the part between its two underscores", ExitCode.USAGE)
+    with contextlib.closing(connect(url, token)) as client:
+        result = client.execute(REVOKE, {"input": {"id": id, "force": force}})["revokeApiKey"]
+    if result["__typename"] != "RevokeApiKeyPayload":
+        code = ExitCode.FAILED if result["__typename"] == "NotFound" else ExitCode.REFUSED
+        raise CommandError(f"nothing was revoked: {printable(result['message'])}", code)
+    if output is Output.JSON:
+        _print({"apiKey": result["apiKey"]})
+        return
+    typer.echo(describe_key(result["apiKey"]))
+
+
+def describe_key(key: dict[str, Any]) -> str:
+    """The line that tells a person of one key."""
+    return printable("  ".join([key["id"], key["name"], *_told(key)]))
+
+
+def _told(key: dict[str, Any]) -> Iterator[str]:
+    if key["revokedAt"] is not None:
+        yield f"REVOKED {key['revokedAt']}"
+    yield ", ".join(key["scopes"])
+    yield "all aliases" if key["aliases"] is None else f"aliases {', '.join(key['aliases'])}"
+    yield f"made {key['createdAt']} by {key['createdBy']}"
+    yield "never expires" if key["expiresAt"] is None else f"expires {key['expiresAt']}"
+    yield "not used yet" if key["lastUsedAt"] is None else f"last used {key['lastUsedAt']}"
+
+
+def _print(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
