@@ -115,6 +115,11 @@ class Executor:
                 if not result.executed:
                     return
 
+    def refused(self, context: Any, error: RequestError) -> None:
+        """Have `on_refusal` hear of what was refused to the principal of `context` outside of any operation."""
+        if self._on_refusal is not None:
+            self._on_refusal(context, None, error)
+
     def _report(self, result: StrawberryResult, context: Any) -> None:
         if self._on_refusal is None:
             return

@@ -164,9 +164,11 @@ class Connection:
         await self._send(self._protocol.acknowledge(_expiry(principal)))
 
     async def _renew(self, renew: Renew) -> None:
+        if self.principal is None:
+            raise RuntimeError("tokens are renewed after the acknowledgement")
         try:
             principal = await self._environment.authenticate(renew.authorization)
-            self._require_successor(principal)
+            self._require_successor(self.principal, principal)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and the old token counts on
             refused = _refused(format_exception(error))
             await self._send(pong_frame({"error": refused.reason}))
@@ -174,11 +176,11 @@ class Connection:
         self._take(principal)
         await self._send(pong_frame(_expiry(principal)))
 
-    def _require_successor(self, principal: Principal) -> None:
-        if self.principal is None:
-            raise RuntimeError("tokens are renewed after the acknowledgement")
-        if principal.subject != self.principal.subject:
-            raise Forbidden("the token is somebody else's than this connection's: open another connection for it")
+    def _require_successor(self, old: Principal, principal: Principal) -> None:
+        if principal.subject != old.subject:
+            error = Forbidden("the token is somebody else's than this connection's: open another connection for it")
+            self._environment.executor.refused(self._environment.make_context(old), error)
+            raise error
         if principal.expires_at is not None and datetime.now(UTC) >= principal.expires_at:
             raise Unauthenticated("the token has expired")
 

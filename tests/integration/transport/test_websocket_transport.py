@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from modelwire.server.graphql import Limits, connections
+from modelwire.server.graphql import Limits, connections, uvicorn_protocol, websocket
 from modelwire.store import StoreUnavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -483,6 +483,44 @@ async def test_a_frozen_client_is_released_with_its_socket(serve: Any) -> None:
         await gone
         assert server.endpoint.open_connections == 0
         assert not server.uvicorn.server_state.connections
+
+
+async def test_a_frozen_client_is_ended_at_the_expiry_and_finds_the_close_frame_when_it_thaws(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing on the way waits for the client: each wait would be longer than the test."""
+    expires_at = datetime(2200, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(connections, "_now", lambda: expires_at - timedelta(seconds=0.01))
+    monkeypatch.setattr(websocket, "CLOSE_FRAME_TIMEOUT_SECONDS", 300)
+    monkeypatch.setattr(uvicorn_protocol, "LINGER_SECONDS", 300)
+    async with serve(Limits(send_timeout_seconds=300)) as server:
+        server.expires_at = expires_at
+        async with frozen_client(server.port) as raw:
+            await server.probe.until(lambda: server.probe.running == 1)
+            (protocol,) = server.uvicorn.server_state.connections
+            async with asyncio.timeout(120):
+                while protocol.writable.is_set():
+                    await server.probe.until(lambda pulled=server.probe.pulled: server.probe.pulled > pulled)
+            pulled = server.probe.pulled
+            monkeypatch.setattr(connections, "_now", lambda: expires_at)
+            await server.probe.until(lambda: server.probe.running == 0)
+            async with asyncio.timeout(120):
+                while server.endpoint.open_connections:  # noqa: ASYNC110 - the server has no event for its tests
+                    await asyncio.sleep(0)
+            assert protocol.close_sent
+            last = await read_all(raw)
+        assert last.endswith(b"\x88" + bytes([2 + len("Token expired")]) + (4403).to_bytes(2, "big") + b"Token expired")
+        assert server.probe.pulled <= pulled + 1
+
+
+async def read_all(raw: socket.socket) -> bytes:
+    """Read until the close frame, which the server waits to have answered; the last of it."""
+    loop = asyncio.get_running_loop()
+    last = b""
+    async with asyncio.timeout(120):
+        while not last.endswith(b"Token expired"):
+            last = last[-100:] + await loop.sock_recv(raw, 2**20)
+    return last
 
 
 async def test_a_frozen_client_is_not_read_ahead_for(serve: Any) -> None:

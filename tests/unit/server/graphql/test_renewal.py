@@ -66,10 +66,15 @@ class Peer:
         self._written = asyncio.Condition()
         self.connections = Connections()
         scope = {"type": "websocket", "headers": [], "subprotocols": ["graphql-transport-ws"], "scheme": "ws"}
-        executor = Executor(SCHEMA, Limits())
+        self.denied: list[tuple[str, str]] = []
+        executor = Executor(SCHEMA, Limits(), self._refused)
         environment = Environment(executor, self._authenticate, self._context, Limits(), frozenset())
         self.connection = Connection(scope, self.unread.get, self._send, environment, self.connections)
         self.unread.put_nowait({"type": "websocket.connect"})
+
+    def _refused(self, context: Context, field: str | None, error: Exception) -> None:
+        assert field is None
+        self.denied.append((context.principal.subject, str(error)))
 
     @staticmethod
     def _context(principal: Principal) -> Context:
@@ -185,6 +190,8 @@ async def test_what_is_refused_changes_nothing(clock: Clock, found: Any, error: 
         assert payload["error"].startswith(error)
         assert "canary" not in payload["error"]
         assert peer.connection.principal is FIRST
+        # What authentication refuses is counted there.
+        assert peer.denied == ([("s", payload["error"])] if "somebody else" in error else [])
         WAKE["wake"].put_nowait(None)
         assert (await peer.next())["payload"] == {"data": {"scopes": ["audit:read"]}}
         clock.now = NOW + timedelta(days=1)
