@@ -30,7 +30,7 @@ def _load(flags: dict[str, Any], config: Path | None) -> Settings:
         raise CommandError(str(error), ExitCode.USAGE) from None
 
 
-def _serve(config: Path | None = None, **flags: str | None) -> None:
+def _serve(config: Path | None = None, **flags: str | bool | None) -> None:
     settings = _load({name: value for name, value in flags.items() if value is not None}, config)
     configure_logging(settings.log_level)
     # Only now, so that a mistake in an option is answered at once.
@@ -64,6 +64,11 @@ def _option(setting: Setting) -> inspect.Parameter:
         help=text,
         show_default=False,
     )
+    if setting.switch:
+        switch = typer.Option(setting.flag, help=text, show_default=False)
+        return inspect.Parameter(
+            setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[bool | None, switch]
+        )
     return inspect.Parameter(
         setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
     )

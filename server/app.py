@@ -32,6 +32,7 @@ from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
 from .housekeeping import housekeeping
 from .key_uses import key_uses_written
+from .loopback import NO_AUTH, LoopbackHosts
 from .oidc import OidcVerifier
 from .oidc_keys import IssuerKeys
 from .pages import STATIC_FOLDER, SecurityHeaders, start_page
@@ -89,7 +90,7 @@ def create_app(settings: Settings, announce: Callable[[Start], None] | None) -> 
             Route("/", start_page, methods=["GET"]),
             Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), *([Middleware(LoopbackHosts)] if settings.no_auth else [])],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
@@ -156,6 +157,8 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         rules = settings.session_rules
 
         async def principal(authorization: str | None) -> Principal:
+            if settings.no_auth:
+                return NO_AUTH
             try:
                 return await authenticate(store, authorization, oidc)
             except Unauthenticated as error:

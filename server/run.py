@@ -20,6 +20,7 @@ from .app import Start, create_app, prepare
 from .database import StartError, database_name
 from .graphql import HttpProtocol, WebSocketProtocol
 from .logs import configure_logging
+from .setting_values import is_loopback
 from .settings import Settings
 from .workers import supervise
 
@@ -58,6 +59,8 @@ def _listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        if settings.no_auth and not is_loopback(str(address[0])):
+            raise StartError(f"--no-auth needs a loopback address to listen on, and {host} is {address[0]} here")
         return socket.create_server((str(address[0]), port), family=family, backlog=2048)
     except OSError as error:
         raise StartError(_why_not(error, host, port)) from error
@@ -132,6 +135,8 @@ def announce(start: Start) -> None:
         f"GraphiQL:          {address}/graphiql",
         f"Database:          {database_name(settings)}",
     ]
+    if settings.no_auth:
+        lines.append("NO AUTHENTICATION: every user and program of this machine may do everything here (--no-auth)")
     if settings.encryption_keys is not None:
         lines.append("Encryption keys:   MODELWIRE_ENCRYPTION_KEYS")
     elif start.key_file_made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -46,6 +47,16 @@ def host_name(text: object) -> str:
     if not host or any(char in "/@*?# " for char in host) or (":" in host and host.count(":") < 2):
         raise ValueError("a host is a name or an IP address without scheme and port, as in ollama.example.com")
     return host
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or an address is one by which a machine calls itself."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def of_kubernetes(value: str | None) -> bool:

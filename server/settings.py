@@ -17,7 +17,7 @@ from ..store import DatabaseOptions
 from . import oidc_settings
 from .graphql.limits import Limits
 from .oidc import OidcRules
-from .setting_values import database, host_name, listed, of_kubernetes, origin
+from .setting_values import database, host_name, is_loopback, listed, of_kubernetes, origin
 
 PREFIX = "MODELWIRE_"
 LIMITS = Limits()
@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(8400, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    no_auth: bool = Field(
+        False,
+        description="Ask nobody who they are: whoever reaches the server may do everything, every user and every "
+        "program of this machine. For trying things out; only on a loopback address.",
+        json_schema_extra={"switch": True},
+    )
     workers: int = Field(1, ge=1, le=256, description="How many processes serve.")
     encryption_keys: SecretStr | None = Field(
         None,
@@ -247,6 +253,14 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, url: str) -> str:
         return database(url)
+
+    @field_validator("no_auth")
+    @classmethod
+    def _on_loopback(cls, no_auth: bool, info: ValidationInfo) -> bool:
+        host = info.data.get("host")
+        if no_auth and host is not None and not is_loopback(host):
+            raise ValueError(f"needs a loopback address to listen on, such as 127.0.0.1, and host is {host}")
+        return no_auth
 
     @field_validator("data_dir", "seed_file")
     @classmethod

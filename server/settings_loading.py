@@ -33,7 +33,9 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One row of the table of settings. `flag` is None for secrets, which a process list would show."""
+    """One row of the table of settings. `flag` is None for secrets, which a process list would show; a `switch` is
+    turned on by its flag alone.
+    """
 
     name: str
     variable: str
@@ -42,6 +44,7 @@ class Setting:
     unit: str | None
     default: str
     help: str
+    switch: bool = False
 
 
 def settings_table() -> tuple[Setting, ...]:
@@ -61,6 +64,7 @@ def _row(name: str, field: FieldInfo) -> Setting:
         unit=str(extra["unit"]) if "unit" in extra else None,
         default="" if default in (None, frozenset()) else str(default),
         help=field.description or "",
+        switch=bool(extra.get("switch", False)),
     )
 
 

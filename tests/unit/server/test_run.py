@@ -72,3 +72,20 @@ def test_the_address_can_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_the_repr_of_a_start_hides_the_key(tmp_path: Path) -> None:
     assert KEY not in repr(Start(settings=settings(tmp_path), key_file_made=True, admin_key=KEY))
+
+
+def test_without_authentication_it_says_so_loudly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    announce(Start(settings=settings(tmp_path, no_auth=True), key_file_made=False, admin_key=None))
+    assert "every user and program of this machine" in lines(capsys)["NO AUTHENTICATION"]
+    announce(Start(settings=settings(tmp_path), key_file_made=False, admin_key=None))
+    assert "NO AUTHENTICATION" not in lines(capsys)
+
+
+def test_a_name_that_is_another_address_here_is_none_of_loopback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: elsewhere)
+    with pytest.raises(StartError, match=r"--no-auth needs a loopback address to listen on, and localhost is 192\.0\.2\.1"):
+        run_server(settings(tmp_path, host="localhost", no_auth=True))
+    assert list(tmp_path.iterdir()) == []

@@ -212,3 +212,15 @@ def test_where_the_server_may_call_is_closed_until_it_is_opened(monkeypatch: pyt
     policy = load_settings().outbound_policy
     assert policy.private_addresses
     assert policy.allowed_hosts == {"ollama.example", "::1"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.9.9.9"])
+def test_no_authentication_on_loopback(host: str) -> None:
+    assert Settings(no_auth=True, host=host).no_auth
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
+def test_no_authentication_anywhere_else_is_refused(host: str) -> None:
+    with pytest.raises(SettingsError, match=f"--no-auth: needs a loopback address .* and host is {host}"):
+        load_settings({"no_auth": True, "host": host})
+    assert not Settings(host=host).no_auth
