@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..store import Json, ModelConfig
+from ..store import Json, ModelConfig, ModelConfigDraft
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES
+from .merge import draft_of
 
 
 def litellm_model(config: ModelConfig) -> str | None:
@@ -28,12 +29,16 @@ def litellm_params(context: Context, config: ModelConfig) -> dict[str, Json] | N
     context.principal.require(Scope.MODEL_CONFIG_RESOLVE)
     if not config.configured:
         return None
-    secrets = context.store.open_secrets(config)
-    auth = {**config.auth.fields, **secrets.auth}
-    arguments: dict[str, Json] = {"model": litellm_model(config)}
-    if config.api_base is not None:
-        arguments["api_base"] = config.api_base
-    for field in AUTH_SCHEMES[config.auth.type].fields:
+    return arguments_of(draft_of(config, context.store.open_secrets(config)))
+
+
+def arguments_of(draft: ModelConfigDraft) -> dict[str, Json]:
+    """LiteLLM's keyword arguments for a config with provider and model, credentials too."""
+    auth = {**draft.auth.fields, **draft.secrets.auth}
+    arguments: dict[str, Json] = {"model": routed_model(draft.provider, draft.model)}
+    if draft.api_base is not None:
+        arguments["api_base"] = draft.api_base
+    for field in AUTH_SCHEMES[draft.auth.type].fields:
         if field.name in auth:
             arguments[field.litellm_name] = auth[field.name]
-    return {**config.params, **secrets.params, **arguments}
+    return {**draft.params, **draft.secrets.params, **arguments}

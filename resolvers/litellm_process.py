@@ -1,7 +1,7 @@
-"""What LiteLLM knows of models, asked of a process of its own.
+"""What LiteLLM knows of models, asked of a process of its own, from which those of calls are split off.
 
 Its import takes seconds, and would in a thread hold up whatever else this process does. The process is started by the
-first question and stays for the next; it holds neither our settings nor anybody's keys.
+first question or call and stays for the next; it holds neither our settings nor anybody's keys.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import atexit
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from ..store import Json
@@ -24,12 +24,24 @@ from .errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-_SCRIPT: Final = Path(__file__).with_name("litellm_child.py")
+# -P: else the modules of the working directory would stand for others of the same name.
+_COMMAND: Final = (sys.executable, "-P", "-m", f"{__package__}.litellm_child")
 _ANSWER_TIMEOUT_SECONDS: Final = 60.0
 """How long an answer may take, the import of LiteLLM on a busy machine included."""
 
 # What a Python process needs to run where this one does. No other variable is passed on.
-_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+_PASSED_ON: Final = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+# Nothing of LiteLLM may call past the proxy of a call: its native code and aiohttp do not take every call there. And
+# its import must not fetch a price list from GitHub, or read a .env file of the working directory.
+_LITELLM: Final = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_RUST": "False",
+    "DISABLE_AIOHTTP_TRANSPORT": "True",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +69,29 @@ async def known_models(provider: str) -> tuple[KnownModel, ...]:
     return tuple(KnownModel(**model) for model in await _ask("models", provider=provider))
 
 
+async def infer(model: str, api_base: str | None) -> tuple[str, str] | None:
+    """The provider that LiteLLM routes a model to, and the model's name, which may have the provider's prefix; None
+    when it cannot tell. Raises Unavailable.
+    """
+    answer = await _ask("infer", model=model, api_base=api_base)
+    return None if answer is None else (answer[0], answer[1])
+
+
+async def split_off(channel: socket.socket) -> None:
+    """Have a process made for one call, which is told of it through the socket's other end. Raises Unavailable."""
+    try:
+        await asyncio.get_running_loop().run_in_executor(_asking, _process.split_off, channel)
+    except OSError as error:
+        logger.warning("LiteLLM cannot be started: %s", error)
+        raise Unavailable("LiteLLM could not be started: try again later") from error
+
+
 class LiteLLMProcess:
     """The process, started when it is asked. For one thread at a time."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._control: socket.socket | None = None
 
     def ask(self, line: str) -> str:
         """The line that it answers with. Raises OSError when it does not: the next question starts it anew."""
@@ -80,8 +110,16 @@ class LiteLLMProcess:
             raise OSError(f"it ended with exit code {process.wait()}")
         return answer
 
+    def split_off(self, channel: socket.socket) -> None:
+        """Give it the socket of a call. Raises OSError when it cannot take it."""
+        self._running()
+        assert self._control is not None  # noqa: S101 - made with the process
+        socket.send_fds(self._control, [b"c"], [channel.fileno()])
+
     def close(self) -> None:
         """End the process, if there is one."""
+        if self._control is not None:
+            self._control.close()
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -95,18 +133,19 @@ class LiteLLMProcess:
 
     def _start(self) -> subprocess.Popen[str]:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        return subprocess.Popen(  # noqa: S603 - our own script, by our own interpreter
-            # -P: else the modules beside the script would stand for others of the same name.
-            [sys.executable, "-P", str(_SCRIPT)],
-            # Else the import fetches a price list from GitHub, and reads a .env file of the working directory.
-            env={**environment, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            # Ctrl-C is for the server, which ends this one when it is done.
-            start_new_session=True,
-        )
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            return subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+                [*_COMMAND, str(theirs.fileno())],
+                env={**environment, **_LITELLM},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                text=True,
+                # Ctrl-C is for the server, which ends this one when it is done.
+                start_new_session=True,
+            )
 
 
 _process = LiteLLMProcess()
@@ -115,7 +154,7 @@ _asking = ThreadPoolExecutor(max_workers=1, thread_name_prefix="litellm")
 atexit.register(_process.close)
 
 
-async def _ask(question: str, **details: str) -> Json:
+async def _ask(question: str, **details: str | None) -> Json:
     line = json.dumps({"question": question, **details})
     try:
         answer = json.loads(await asyncio.get_running_loop().run_in_executor(_asking, _process.ask, line))

@@ -79,7 +79,9 @@ class OutboundPolicy:
 
     `allowed_hosts` are host names and IP addresses in lower case; when there are any, no other is called, and those
     may be private. `private_addresses` opens private and loopback addresses. Link-local and metadata addresses are
-    open to nobody. `timeout_seconds` bounds a call as a whole, `max_bytes` its answer.
+    open to nobody. `timeout_seconds` bounds a call as a whole, `max_bytes` its answer, and `max_concurrent` how many
+    there are at a time; the others wait. A call that LiteLLM makes (`litellm_calls.py`) has bounds of its own, and
+    none waits for another.
     """
 
     private_addresses: bool = False
@@ -87,6 +89,8 @@ class OutboundPolicy:
     timeout_seconds: float = 10.0
     max_bytes: int = 4 * 1024 * 1024
     max_concurrent: int = 8
+    litellm_timeout_seconds: float = 30.0
+    max_concurrent_litellm: int = 4
 
 
 async def _system_resolve(host: str, port: int) -> Sequence[str]:
@@ -101,9 +105,31 @@ class Outbound:
     policy: OutboundPolicy = OutboundPolicy()
     resolve: Resolve = _system_resolve
     _turns: asyncio.Semaphore = field(init=False, repr=False, compare=False)
+    litellm_turns: asyncio.Semaphore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_turns", asyncio.Semaphore(self.policy.max_concurrent))
+        object.__setattr__(self, "litellm_turns", asyncio.Semaphore(self.policy.max_concurrent_litellm))
+
+    async def allowed_addresses(self, host: str, port: int) -> list[IPAddress]:
+        """The addresses of a host that may be connected to, at least one. Raises OutboundError."""
+        name = host.lower().rstrip(".").strip("[]")
+        listed = name in self.policy.allowed_hosts
+        if self.policy.allowed_hosts and not listed:
+            raise OutboundError(
+                OutboundProblem.BLOCKED, f"{host} is not among the hosts of MODELWIRE_OUTBOUND_ALLOWED_HOSTS"
+            )
+        try:
+            found = [ipaddress.ip_address(text) for text in await self.resolve(host, port)]
+        except (OSError, UnicodeError):
+            raise OutboundError(OutboundProblem.CONNECTION, f"the host name {host} cannot be resolved") from None
+        private_allowed = listed or self.policy.private_addresses
+        refusals = [refusal(address, private_allowed=private_allowed) for address in found]
+        allowed = [address for address, refused in zip(found, refusals, strict=True) if refused is None]
+        if not allowed:
+            why = next((refused for refused in refusals if refused is not None), "no address")
+            raise OutboundError(OutboundProblem.BLOCKED, f"{host} is {why}")
+        return allowed
 
     async def get_json(
         self, url: str, *, headers: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
@@ -122,7 +148,7 @@ class Outbound:
             raise OutboundError(OutboundProblem.CONNECTION, message) from None
 
     async def _get_json(self, url: str, headers: Mapping[str, str], params: Mapping[str, str]) -> Json:
-        transport = _GuardedTransport(self.policy, self.resolve)
+        transport = _GuardedTransport(self)
         # Not by the environment: its proxies would connect to what nobody checked.
         client = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113 - bounded by the caller, as a whole
         # Uncompressed, as a small body could else become a huge one.
@@ -146,14 +172,13 @@ class Outbound:
 class _GuardedTransport(httpx.AsyncBaseTransport):
     """Connects to addresses that it checked itself, in place of the host name."""
 
-    def __init__(self, policy: OutboundPolicy, resolve: Resolve) -> None:
-        self._policy = policy
-        self._resolve = resolve
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
         self._inner = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False, retries=0)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.raw_host.decode("ascii")
-        addresses = await self._allowed_addresses(host, request.url.port or 0)
+        addresses = await self._outbound.allowed_addresses(host, request.url.port or 0)
         # The certificate has to be the name's, which is in the Host header already.
         request.extensions = {**request.extensions, "sni_hostname": host}
         for address in addresses[:-1]:
@@ -166,25 +191,6 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
     async def _send(self, request: httpx.Request, address: IPAddress) -> httpx.Response:
         request.url = request.url.copy_with(host=str(address))
         return await self._inner.handle_async_request(request)
-
-    async def _allowed_addresses(self, host: str, port: int) -> list[IPAddress]:
-        name = host.lower().rstrip(".").strip("[]")
-        listed = name in self._policy.allowed_hosts
-        if self._policy.allowed_hosts and not listed:
-            raise OutboundError(
-                OutboundProblem.BLOCKED, f"{host} is not among the hosts of MODELWIRE_OUTBOUND_ALLOWED_HOSTS"
-            )
-        try:
-            found = [ipaddress.ip_address(text) for text in await self._resolve(host, port)]
-        except OSError:
-            raise OutboundError(OutboundProblem.CONNECTION, f"the host name {host} cannot be resolved") from None
-        private_allowed = listed or self._policy.private_addresses
-        refusals = [refusal(address, private_allowed=private_allowed) for address in found]
-        allowed = [address for address, refused in zip(found, refusals, strict=True) if refused is None]
-        if not allowed:
-            why = next((refused for refused in refusals if refused is not None), "no address")
-            raise OutboundError(OutboundProblem.BLOCKED, f"{host} is {why}")
-        return allowed
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -17,8 +17,8 @@ class AuditEntry:
     at: datetime = strawberry.field(description="When it was (UTC).")
     action: str = strawberry.field(
         description="What it was: `model_config.create`, `model_config.update`, `model_config.rollback`, "
-        "`model_config.delete`, `api_key.create`, `api_key.revoke`, `api_key.recover`, `access.denied`, "
-        "`store.restore`, `keys.rotate`. Later versions have more."
+        "`model_config.delete`, `model_config.test`, `api_key.create`, `api_key.revoke`, `api_key.recover`, "
+        "`access.denied`, `store.restore`, `keys.rotate`. Later versions have more."
     )
     actor: str = strawberry.field(
         description="Who did it, such as `api_key:k3j9x2q8ab`; `system` for the server itself, `anonymous` for "

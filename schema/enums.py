@@ -8,6 +8,7 @@ import strawberry
 from ..resolvers.export import ExportFormat
 from ..resolvers.importing import ImportFormat
 from ..resolvers.model_config_import import ImportAction
+from ..resolvers.model_test import ModelTestProblem
 from ..resolvers.provider_models import ListProblem, ModelSource
 from ..store import AuthType, OrderBy
 
@@ -18,6 +19,7 @@ __all__ = [
     "ImportFormat",
     "ListProblem",
     "ModelSource",
+    "ModelTestProblem",
     "OrderBy",
     "OrderDirection",
 ]
@@ -117,4 +119,24 @@ _describe(
         ListProblem.BAD_ANSWER: "The answer was too large, or not what such a provider answers.",
     },
     name="ProviderModelsProblem",
+)
+_describe(
+    ModelTestProblem,
+    "Why a test of a model config failed.",
+    {
+        ModelTestProblem.MISSING_SECRET: "A value is a reference (`os.environ/NAME`), which only components resolve.",
+        ModelTestProblem.INVALID_CONFIG: "A component would refuse the config.",
+        ModelTestProblem.UNSUPPORTED: "The server cannot try this kind of credentials, or lacks a "
+        "library for this provider; a component may be able to.",
+        ModelTestProblem.BLOCKED: "The server's settings do not permit calls to this address, or the call was "
+        "redirected to another one.",
+        ModelTestProblem.CONNECTION: "There was no connection: name, port or certificate are wrong, or nobody listens.",
+        ModelTestProblem.TIMEOUT: "There was no whole answer in time.",
+        ModelTestProblem.AUTHENTICATION: "The credentials were refused.",
+        ModelTestProblem.NOT_FOUND: "The provider does not have this model, or nothing is at this address.",
+        ModelTestProblem.RATE_LIMIT: "The provider asks for fewer requests, or wants to be paid.",
+        ModelTestProblem.BAD_REQUEST: "The provider does not take the call, a parameter of it for example.",
+        ModelTestProblem.PROVIDER: "The provider failed, or answered what LiteLLM does not understand.",
+        ModelTestProblem.BAD_ANSWER: "The answer was too large.",
+    },
 )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from ..resolvers import api_key_admin, api_keys, history, model_config_import, model_configs, sessions
+from ..resolvers import api_key_admin, api_keys, history, model_config_import, model_configs, model_test, sessions
 from . import results
 from . import sessions as session_types
 from .api_keys import RevokeApiKeyInput, RevokeApiKeyPayload, RevokeApiKeyResult
@@ -18,6 +18,7 @@ from .inputs import (
     RollbackModelConfigInput,
     UpdateModelConfigInput,
 )
+from .model_test import TestModelConfigInput, TestModelConfigPayload, TestModelConfigResult
 
 _INPUT = strawberry.argument(name="input", description="What is wanted.")
 
@@ -74,6 +75,17 @@ class Mutation:
     ) -> results.ImportModelConfigsResult:
         imported = model_config_import.import_model_configs(info.context, given.to_request())
         return await answer(imported, results.ImportModelConfigsPayload.of)
+
+    @described(
+        "Try a model config before it is trusted: one real call with a system prompt and a tool, by the code that "
+        "components make calls with, in a process of its own. Nothing is stored but an entry of the audit log. "
+        "References are not resolved here. It is ended when its operation is. Needs `model_config:test`."
+    )
+    async def test_model_config(
+        self, info: Info, given: Annotated[TestModelConfigInput, _INPUT]
+    ) -> TestModelConfigResult:
+        tested = model_test.run_model_test(info.context, given.to_request())
+        return await answer(tested, TestModelConfigPayload.of)
 
     @described("Make an API key, whose secret is shown this once. Needs `api_key:admin`.")
     async def create_api_key(

@@ -164,12 +164,26 @@ class Settings(BaseSettings):
     outbound_private_addresses: bool = Field(
         False,
         description="Whether the server may call private and loopback addresses, such as an Ollama of your own, when "
-        "somebody asks for a provider's models.",
+        "somebody asks for a provider's models or tests a config.",
     )
     outbound_allowed_hosts: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(),
         description="The only hosts that the server may call (names or IP addresses, comma-separated); they may be "
         "private. Empty means any host of the internet.",
+    )
+    test_timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="How long the call of a model test may take.",
+        json_schema_extra={"unit": "s"},
+    )
+    max_concurrent_tests: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="How many model tests, and lists that a cloud's library asks for, each worker process makes at a "
+        "time; further ones are refused. Each takes some 30 MB.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe messages to log."
@@ -348,7 +362,10 @@ class Settings(BaseSettings):
     def outbound_policy(self) -> OutboundPolicy:
         """Where the server may call."""
         return OutboundPolicy(
-            private_addresses=self.outbound_private_addresses, allowed_hosts=self.outbound_allowed_hosts
+            private_addresses=self.outbound_private_addresses,
+            allowed_hosts=self.outbound_allowed_hosts,
+            litellm_timeout_seconds=self.test_timeout_seconds,
+            max_concurrent_litellm=self.max_concurrent_tests,
         )
 
     @property

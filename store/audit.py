@@ -35,6 +35,7 @@ class AuditAction(StrEnum):
     MODEL_CONFIG_UPDATE = "model_config.update"
     MODEL_CONFIG_ROLLBACK = "model_config.rollback"
     MODEL_CONFIG_DELETE = "model_config.delete"
+    MODEL_CONFIG_TEST = "model_config.test"
     API_KEY_CREATE = "api_key.create"
     SESSION_CREATE = "session.create"
     SESSION_END = "session.end"

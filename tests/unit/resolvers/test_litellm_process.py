@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -68,24 +67,19 @@ async def test_after_its_end_the_next_question_starts_it_anew() -> None:
 
 
 async def test_a_process_that_cannot_start_is_said_to_the_caller(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("import no_such_module\n")
     litellm_process._process.close()
-    monkeypatch.setattr(litellm_process, "_SCRIPT", broken)
+    monkeypatch.setattr(litellm_process, "_COMMAND", (sys.executable, "-c", "import no_such_module"))
     with pytest.raises(Unavailable, match="try again later"):
         await known_models("openai")
 
 
 @pytest.mark.parametrize("answer", ["print('{}{')", "print('no JSON')"])
-async def test_an_answer_that_is_none_is_said_to_the_caller(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str
-) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text(f"import sys\nfor line in sys.stdin:\n    {answer}\n    sys.stdout.flush()\n")
+async def test_an_answer_that_is_none_is_said_to_the_caller(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    broken = f"import sys\nfor line in sys.stdin:\n    {answer}\n    sys.stdout.flush()\n"
     litellm_process._process.close()
-    monkeypatch.setattr(litellm_process, "_SCRIPT", broken)
+    monkeypatch.setattr(litellm_process, "_COMMAND", (sys.executable, "-c", broken))
     with pytest.raises(Unavailable, match="try again later"):
         await known_models("openai")
     litellm_process._process.close()

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -70,17 +69,6 @@ async def test_a_reference_as_endpoint_tells_nothing(monkeypatch: pytest.MonkeyP
     assert await infer_provider("llama-new", "os.environ/API_BASE") is None
 
 
-async def test_litellm_works_outside_of_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = []
-    load = litellm_registry._load
-    monkeypatch.setattr(litellm_registry, "_load", lambda: (threads.append(threading.current_thread()), load())[1])
-
-    await infer_provider("gpt-5-mini")
-
-    assert len(threads) == 1
-    assert threads[0] is not threading.current_thread()
-
-
 def test_every_common_provider_is_one_of_litellm() -> None:
     import litellm
 
@@ -104,27 +92,21 @@ def test_the_prefix_is_taken_off_once_and_only_when_it_can_be_put_back(model: st
 
 
 _SCRIPT = """
-import asyncio, json, os, socket, sys
-connected = []
-def refuse(self, address):
-    connected.append(str(address))
-    raise OSError("no network in this test")
-socket.socket.connect = refuse
-socket.socket.connect_ex = refuse
-socket.getaddrinfo = lambda host, *rest, **more: refuse(None, host)
+import asyncio, json, os, sys
 from modelwire.resolvers.litellm_registry import infer_provider
+from modelwire.resolvers import litellm_process
 async def main():
     prefixed = await infer_provider("openai/gpt-4o")
-    before = "litellm" in sys.modules
+    before = litellm_process._process._process is not None
     names = ["gpt-5-mini", "mistralai/mistral-7b-instruct", "github_copilot/gpt-4o"]
     answers = await asyncio.gather(*map(infer_provider, names))
-    return {"prefixed": prefixed, "loaded_for_prefix": before, "answers": answers, "connected": connected,
+    return {"prefixed": prefixed, "started_for_prefix": before, "answers": answers,
             "loaded": "litellm" in sys.modules, "from_env_file": os.environ.get("CANARY_OF_ENV_FILE")}
 print(json.dumps(asyncio.run(main())))
 """
 
 
-def test_litellm_is_loaded_late_and_neither_calls_out_nor_prints_nor_reads_env_files(tmp_path: Path) -> None:
+def test_litellm_is_started_late_and_never_loaded_here(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("CANARY_OF_ENV_FILE=1\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LITELLM_")}
 
@@ -132,11 +114,11 @@ def test_litellm_is_loaded_late_and_neither_calls_out_nor_prints_nor_reads_env_f
         [sys.executable, "-c", _SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
 
+    assert run.stderr == ""
     assert json.loads(run.stdout) == {
         "prefixed": ["openai", "gpt-4o"],
-        "loaded_for_prefix": False,
-        "loaded": True,
+        "started_for_prefix": False,
+        "loaded": False,
         "answers": [["openai", "gpt-5-mini"], None, ["github_copilot", "gpt-4o"]],
-        "connected": [],
         "from_env_file": None,
     }

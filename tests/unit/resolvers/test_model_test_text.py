@@ -1,0 +1,84 @@
+"""Secrets in texts of a provider, in whatever form."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from modelwire.resolvers.model_test_text import MASK, cut_secrets, secret_texts
+from modelwire.store import Secrets
+
+SECRET = 'canary/7f3a+9c51/e2"d8\\4b60é'
+
+
+def cut(text: str, *secrets: str, max_length: int = 1000) -> str:
+    return cut_secrets(text, secrets or (SECRET,), max_length=max_length)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET),
+        json.dumps(json.dumps(SECRET)),
+        json.dumps(SECRET, ensure_ascii=False),
+        repr(SECRET),
+        ascii(SECRET),
+        html.escape(SECRET),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        SECRET.encode().hex(),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        base64.b64encode(f"a:{SECRET}".encode()).decode(),
+        base64.b64encode(f"user:{SECRET}\n".encode()).decode(),
+        f"Bearer {SECRET}",
+        SECRET[:18],
+        SECRET[5:20],
+        SECRET[-14:],
+    ],
+)
+def test_no_form_of_a_secret_is_left(form: str) -> None:
+    shown = cut(f"the provider says: {form} is not known")
+    assert MASK in shown
+    assert shown.startswith("the provider says: ")
+    assert shown.endswith(" is not known")
+    for part in (form[at : at + 10] for at in range(len(form) - 10)):
+        assert part not in shown
+
+
+def test_what_is_no_secret_stays() -> None:
+    text = "Incorrect API key provided. You can find yours at https://models.example/keys."
+    assert cut(text) == text
+
+
+def test_a_short_secret_is_cut_where_it_is_whole() -> None:
+    assert cut("key EMPTY of EMPT", "EMPTY") == f"key {MASK} of EMPT"
+
+
+def test_a_secret_is_cut_before_the_text_is_shortened() -> None:
+    shown = cut("x" * 90 + SECRET, max_length=100)
+    assert shown == "x" * 90 + MASK
+    assert cut("x" * 200, max_length=100) == "x" * 99 + "…"
+
+
+def test_control_characters_are_not_shown() -> None:
+    assert cut("a\x1b[31mb\r\nc\x00") == "a [31mb \nc"
+
+
+def test_what_of_the_secrets_of_a_config_is_looked_for() -> None:
+    key_file = json.dumps({"type": "service_account", "private_key": "pem", "token_uri": "https://tokens.example"})
+    secrets = Secrets(
+        auth={"api_key": "key", "credentials_json": key_file},
+        params={
+            "extra_headers": {"Authorization": "Bearer token", "X-Number": 4711, "X-Flag": True, "X-Few": 5},
+            "nested": [{"password": "pass"}, None, ""],
+        },
+    )
+    assert secret_texts(secrets) == {"key", "pem", "token", "4711", "pass"}
+    assert secret_texts(Secrets()) == frozenset()
