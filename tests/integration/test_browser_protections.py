@@ -119,6 +119,17 @@ class TestCookie:
             await socket.wait_closed()
             assert socket.close_code == 4401
 
+    async def test_a_stream_begins_before_it_could_set_one(self, server: LiveServer, page: Visitor) -> None:
+        headers = {"accept": "text/event-stream"}
+        given = {"apiKey": server.admin_key, "cookie": True}
+        response = await page.post(SIGN_IN, given=given, headers=headers)
+        assert "a cookie is for web pages" in response.text
+        assert cookie_of(response) is None
+        await signed_in(page, server)
+        # The token of the cookie is not used up either.
+        assert "a cookie is for web pages" in (await page.post(REFRESH, given={}, headers=headers)).text
+        await page.ask(REFRESH)
+
     async def test_a_cookie_that_is_none_is_taken_back(self, page: Visitor) -> None:
         response = await page.post(REFRESH, given={}, headers={"cookie": f"{NAME}=nonsense"})
         assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,15 @@ def test_the_map_is_a_table_of_the_file_too() -> None:
     rules = load_settings().oidc_rules
     assert rules is not None
     assert rules.scope_map == {"CN=agents,OU=x": frozenset({"audit:read"})}
+
+
+def test_the_guide_shows_settings_that_are_taken() -> None:
+    page = Path(__file__).parents[3] / "docs" / "identity.md"
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    Path("modelwire.toml").write_text(example)
+    rules = load_settings().oidc_rules
+    assert rules is not None
+    assert rules.scope_map["/platform"] == {"*"}
 
 
 @pytest.mark.parametrize(
