@@ -124,8 +124,8 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str = Field(
         "",
-        description="An OIDC issuer whose tokens are accepted besides API keys, exactly as it writes itself in `iss`; "
-        "empty for none.",
+        description="An OIDC issuer whose tokens are accepted besides API keys, exactly as it writes itself in `iss`. "
+        "It is called whatever the outbound settings say. Empty for none.",
     )
     oidc_audience: str = Field(
         "",
