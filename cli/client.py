@@ -8,36 +8,37 @@ from urllib.parse import urlsplit
 import httpx
 
 from .errors import CommandError, ExitCode
+from .local_token import LOOPBACK, local_token
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 TIMEOUT_SECONDS = 30.0
-# What is on this machine is not reached through the proxy that the environment names.
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _REFUSED = frozenset({"UNAUTHENTICATED", "FORBIDDEN", "LIMIT_EXCEEDED"})
 
 
 class GraphQLClient:
-    """One server and one credential. `url` is the server's address, with or without /graphql at its end.
+    """One server and one credential. `url` is the server's address, with or without /graphql at its end; `token` None:
+    there is none, which a server with --no-auth does not ask for.
 
     Raises CommandError (USAGE) for an address that is none.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str | None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             raise CommandError(f"{url!r} is no address of a server: write it as {DEFAULT_URL}", ExitCode.USAGE)
-        if not token.isascii() or not token.isprintable():
+        if token is not None and not (token.isascii() and token.isprintable()):
             raise CommandError("the token has characters that no API key has", ExitCode.USAGE)
         base = url.rstrip("/")
         self.url = base if base.endswith("/graphql") else f"{base}/graphql"
         self._http = httpx.Client(
             timeout=TIMEOUT_SECONDS,
-            trust_env=parts.hostname not in _LOOPBACK,
-            headers={
-                "authorization": f"Bearer {token}",
-                "accept": "application/graphql-response+json, application/json",
-            },
+            # What is on this machine is not reached through the proxy that the environment names.
+            trust_env=parts.hostname not in LOOPBACK,
+            headers={"accept": "application/graphql-response+json, application/json"},
         )
+        self._anonymous = token is None
+        if token is not None:
+            self._http.headers["authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
         self._http.close()
@@ -55,19 +56,22 @@ class GraphQLClient:
         if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
             raise CommandError(f"{self.url} answered {response.status_code}, and not as a Modelwire server does")
         if errors := answer.get("errors"):
-            raise _refusal(errors)
+            raise _refusal(errors, anonymous=self._anonymous)
         data: dict[str, Any] = answer["data"]
         return data
 
 
 def connect(url: str | None, token: str | None) -> GraphQLClient:
-    """The client of a command's --url and --token. Raises CommandError (USAGE) when they cannot be used."""
-    if not token:
-        raise CommandError("an API key is needed: --token, or MODELWIRE_TOKEN", ExitCode.USAGE)
-    return GraphQLClient(url or DEFAULT_URL, token)
+    """The client of a command's --url and --token, or of the token that a server on this machine has left for this
+    user. Raises CommandError (USAGE) when they cannot be used.
+    """
+    url = url or DEFAULT_URL
+    return GraphQLClient(url, token or local_token(url))
 
 
-def _refusal(errors: list[dict[str, Any]]) -> CommandError:
+def _refusal(errors: list[dict[str, Any]], *, anonymous: bool) -> CommandError:
     codes = {error.get("extensions", {}).get("code") for error in errors}
+    if anonymous and "UNAUTHENTICATED" in codes:
+        return CommandError("an API key is needed: --token, or MODELWIRE_TOKEN", ExitCode.USAGE)
     message = "; ".join(str(error.get("message")) for error in errors)
     return CommandError(message, ExitCode.REFUSED if codes & _REFUSED else ExitCode.FAILED)

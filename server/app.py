@@ -32,6 +32,7 @@ from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
 from .housekeeping import housekeeping
 from .key_uses import key_uses_written
+from .local_access import LOCAL, is_local
 from .loopback import NO_AUTH, LoopbackHosts
 from .oidc import OidcVerifier
 from .oidc_keys import IssuerKeys
@@ -63,17 +64,20 @@ class Services:
     endpoint: GraphQLEndpoint
 
 
-def create_app(settings: Settings, announce: Callable[[Start], None] | None) -> Starlette:
+def create_app(
+    settings: Settings, announce: Callable[[Start], None] | None, local_token_hash: str | None = None
+) -> Starlette:
     """The server as an ASGI app. Its lifespan makes the database ready, opens it and follows its change log.
 
     `announce` is called once at the end of the start; None says that `prepare` was called before, by the process that
-    this one is a worker of. The lifespan raises StartError.
+    this one is a worker of. `local_token_hash` is that of the token which is left for the command line of this machine;
+    None: there is none. The lifespan raises StartError.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         start = None if announce is None else await prepare(settings)
-        async with _services(settings) as services:
+        async with _services(settings, local_token_hash) as services:
             app.state.services = services
             if announce is not None and start is not None:
                 announce(start)
@@ -135,7 +139,7 @@ async def _closing(store: Store) -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
-async def _services(settings: Settings) -> AsyncIterator[Services]:
+async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIterator[Services]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             keyring = await asyncio.to_thread(read_keyring, settings)
@@ -159,6 +163,8 @@ async def _services(settings: Settings) -> AsyncIterator[Services]:
         async def principal(authorization: str | None) -> Principal:
             if settings.no_auth:
                 return NO_AUTH
+            if is_local(authorization, local_token_hash):
+                return LOCAL
             try:
                 return await authenticate(store, authorization, oidc)
             except Unauthenticated as error:

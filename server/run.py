@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from .app import Start, create_app, prepare
 from .database import StartError, database_name
 from .graphql import HttpProtocol, WebSocketProtocol
+from .local_access import LocalToken
 from .logs import configure_logging
 from .setting_values import is_loopback
 from .settings import Settings
@@ -37,19 +38,28 @@ def run_server(settings: Settings) -> None:
     listener = _listen(settings)
     if settings.port == 0:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    with listener:
-        if settings.workers == 1:
-            asyncio.run(_serve(settings, listener, announce))
-        else:
-            announce(asyncio.run(prepare(settings)))
-            supervise(settings.workers, partial(_work, settings, listener))
+    local = LocalToken(settings)
+
+    def started(start: Start) -> None:
+        local.leave()
+        announce(start)
+
+    try:
+        with listener:
+            if settings.workers == 1:
+                asyncio.run(_serve(settings, listener, started, local.hash))
+            else:
+                started(asyncio.run(prepare(settings)))
+                supervise(settings.workers, partial(_work, settings, listener, local.hash))
+    finally:
+        local.remove()
 
 
-def _work(settings: Settings, listener: socket.socket) -> None:
+def _work(settings: Settings, listener: socket.socket, local_token_hash: str) -> None:
     """A worker process, from its start to its end."""
     configure_logging(settings.log_level)
     try:
-        asyncio.run(_serve(settings, listener, None))
+        asyncio.run(_serve(settings, listener, None, local_token_hash))
     except StartError as error:
         logger.error("a worker cannot start: %s", error)  # noqa: TRY400 - the sentence says it all
         sys.exit(1)
@@ -78,8 +88,10 @@ def _why_not(error: OSError, host: str, port: int) -> str:
     return f"port {port} of {host} {what}"
 
 
-async def _serve(settings: Settings, listener: socket.socket, announce: Callable[[Start], None] | None) -> None:
-    app = create_app(settings, announce)
+async def _serve(
+    settings: Settings, listener: socket.socket, announce: Callable[[Start], None] | None, local_token_hash: str
+) -> None:
+    app = create_app(settings, announce, local_token_hash)
     server = _Server(app, settings)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

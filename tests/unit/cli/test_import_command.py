@@ -38,7 +38,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
         def handle(request: httpx.Request) -> httpx.Response:
             sent.append(
-                json.loads(request.content) | {"url": str(request.url), "key": request.headers["authorization"]}
+                json.loads(request.content) | {"url": str(request.url), "key": request.headers.get("authorization")}
             )
             result = waiting.pop(0)
             if isinstance(result, Exception):
@@ -150,10 +150,12 @@ def test_an_address_that_is_none_is_wrong_usage(file: Path, url: str) -> None:
     assert caught.value.exit_code is ExitCode.USAGE
 
 
-def test_a_token_is_needed(file: Path) -> None:
+def test_a_server_that_asks_for_a_token_gets_one(answers: Answers, file: Path) -> None:
+    sent = answers({"errors": [{"message": "who", "extensions": {"code": "UNAUTHENTICATED"}}]})
     with pytest.raises(CommandError, match="--token, or MODELWIRE_TOKEN") as caught:
-        import_files([file], dry_run=False, url=None, token=None, output=Output.TABLE)
+        import_files([file], dry_run=False, url="http://elsewhere", token=None, output=Output.TABLE)
     assert caught.value.exit_code is ExitCode.USAGE
+    assert [request["key"] for request in sent] == [None]
 
 
 @pytest.mark.parametrize(
