@@ -101,6 +101,11 @@ class Connections:
         return len(self._open)
 
 
+def expired(principal: Principal) -> bool:
+    """Whether this credential's time is over."""
+    return principal.expires_at is not None and _now() >= principal.expires_at
+
+
 class ExpiryTimer:
     """Calls back when a token expires: at a time of the wall clock, which may be set meanwhile. At once, if it is over.
 

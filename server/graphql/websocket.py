@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ...resolvers.access import Principal
 from ...resolvers.errors import Forbidden, LimitExceeded, Unauthenticated
-from .connections import Connections, ExpiryTimer
+from .connections import Connections, ExpiryTimer, expired
 from .environment import Environment
 from .errors import INTERNAL, FormattedError, format_exception, request_error
 from .execution import Operation, Result
@@ -181,7 +181,7 @@ class Connection:
             error = Forbidden("the token is somebody else's than this connection's: open another connection for it")
             self._environment.executor.refused(self._environment.make_context(old), error)
             raise error
-        if principal.expires_at is not None and datetime.now(UTC) >= principal.expires_at:
+        if expired(principal):
             raise Unauthenticated("the token has expired")
 
     def _take(self, principal: Principal) -> None:
@@ -261,6 +261,10 @@ class Connection:
 
     async def _send(self, frame: str, operation_id: str | None = None) -> None:
         """Write one frame, of the current task's operation if there is an id. Raises Unsendable."""
+        if self.principal is not None and expired(self.principal):
+            # A result may be sooner than the timer. One that says so would end its operation, for good with stock
+            # clients; after the close they come back.
+            self._expire()
         if self._closing is not None:
             raise Unsendable
         # A source can swallow its cancellation and go on.

@@ -276,6 +276,21 @@ async def test_a_token_that_expires_while_its_renewal_waits_ends_the_connection(
         ]
 
 
+async def test_an_event_that_is_sooner_than_the_timer_is_not_sent_and_no_error_is(clock: Clock) -> None:
+    """An error would end the subscription for good, where the close has clients come back."""
+    async with connected() as (peer, task):
+        peer.says(type="subscribe", id="1", payload={"query": "subscription { scopes }"})
+        await peer.next()
+        clock.now = NOW + timedelta(days=1)
+        WAKE["wake"].put_nowait(None)
+        async with asyncio.timeout(120):
+            await task
+        assert peer.sent == [
+            {"type": "websocket.accept", "subprotocol": "graphql-transport-ws"},
+            {"type": "websocket.close", "code": 4403, "reason": "Token expired"},
+        ]
+
+
 async def test_renewals_count_as_one_connection_of_their_subject(clock: Clock) -> None:
     async with connected() as (peer, _):
         await peer.renews("2")
