@@ -29,6 +29,12 @@ Target = tuple[str, int]
 """A host name or IP address in lower case, and a port."""
 
 
+def target_of(address: str) -> Target:
+    """The target of an http or https address."""
+    parts = urlsplit(address)
+    return ((parts.hostname or "").rstrip("."), parts.port or (80 if parts.scheme == "http" else 443))
+
+
 class _Refused(Exception):
     """The client is answered with this status and text."""
 

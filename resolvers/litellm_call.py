@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from ..subscriber import ConfigRefused, LiteLlm
+from .litellm_call_bedrock import bedrock_models
 from .litellm_guard import Guard
 
 _MAX_TEXT: Final = 20_000
@@ -96,7 +97,7 @@ async def _chat(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         model.configure_model(request["litellm_params"])
     except ConfigRefused as refused:
-        problem = "unsupported" if refused.reason == "unsupported_auth" else refused.reason
+        problem = refused.reason if refused.reason in {"missing_secret", "invalid_config"} else "unsupported"
         return {"problem": problem, "message": str(refused), "seconds": 0.0}
     begin = time.perf_counter()
     try:
@@ -165,4 +166,7 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-_CALLS: Final[Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, dict[str, Any]]]]] = {"chat": _chat}
+_CALLS: Final[Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, dict[str, Any]]]]] = {
+    "chat": _chat,
+    "bedrock_models": bedrock_models,
+}

@@ -18,7 +18,7 @@ from ..store import AuditAction, AuditEvent, AuthType, Json, ModelConfig, ModelC
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES
 from .errors import InvalidInput, NotFound, Unavailable, translates_store_errors
-from .guarded_proxy import Target
+from .guarded_proxy import Target, target_of
 from .inputs import AuthInput, ModelConfigInput, Unset
 from .litellm_calls import Answer, make_call
 from .litellm_params import arguments_of
@@ -205,13 +205,8 @@ def _targets(draft: ModelConfigDraft) -> frozenset[Target] | None:
     if api_base is None:
         return None
     addresses = [api_base, draft.auth.fields.get("token_url")]
-    found = {_target(address) for address in addresses if isinstance(address, str)}
+    found = {target_of(address) for address in addresses if isinstance(address, str)}
     return frozenset(found | {_AZURE_SIGN_IN} if provider.name == "azure" else found)
-
-
-def _target(address: str) -> Target:
-    parts = urlsplit(address)
-    return ((parts.hostname or "").rstrip("."), parts.port or (80 if parts.scheme == "http" else 443))
 
 
 def _event(context: Context, config: ModelConfig | None, draft: ModelConfigDraft, outcome: str) -> AuditEvent:

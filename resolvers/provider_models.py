@@ -22,6 +22,7 @@ from .litellm_registry import without_provider
 from .merge import merge
 from .model_configs import find
 from .outbound import Outbound, OutboundError, OutboundProblem
+from .provider_bedrock import list_bedrock, region_of
 from .providers import ModelListing, Provider
 from .references import is_reference
 from .stored import read_stored
@@ -29,6 +30,7 @@ from .validation import validate_input
 
 MAX_MODELS: Final = 2_000
 _MAX_PAGES: Final = 10
+_AZURE_API_VERSION: Final = "2024-10-21"
 _LIST_TIMEOUT_SECONDS: Final = 20.0
 """How long all pages of a list may take together."""
 
@@ -138,14 +140,17 @@ async def _ask_provider(
 ) -> list[ProviderModel]:
     if provider.listing is None:
         raise _CannotAsk(ListProblem.NOT_LISTED, f"{provider.title} is not asked for its models")
+    if is_reference(draft.api_base):
+        raise _CannotAsk(ListProblem.MISSING_SECRET, "the apiBase is a reference, which only components resolve")
+    if provider.listing is ModelListing.BEDROCK:
+        return await _bedrock(outbound, draft, dropped=dropped)
     api_base = draft.api_base or provider.default_api_base
     if api_base is None:
         raise _CannotAsk(ListProblem.BAD_REQUEST, f"{provider.title} needs an apiBase")
-    if is_reference(api_base):
-        raise _CannotAsk(ListProblem.MISSING_SECRET, "the apiBase is a reference, which only components resolve")
     key = _key(provider, draft, dropped=dropped)
     list_models = {
         ModelListing.OPENAI: _openai,
+        ModelListing.AZURE: _azure,
         ModelListing.ANTHROPIC: _anthropic,
         ModelListing.GEMINI: _gemini,
         ModelListing.OLLAMA: _ollama,
@@ -165,16 +170,7 @@ def _key(provider: Provider, draft: ModelConfigDraft, *, dropped: bool) -> str |
     if draft.auth.type is AuthType.API_KEY:
         if "api_key" in draft.secrets.auth:
             return draft.secrets.auth["api_key"]
-        if "api_key" in draft.auth.fields:
-            raise _CannotAsk(
-                ListProblem.MISSING_SECRET,
-                "the API key is a reference, which only components resolve: give a key in the request",
-            )
-        if dropped:
-            raise _CannotAsk(
-                ListProblem.MISSING_SECRET,
-                "the stored credentials belong to another provider, kind of auth or address: give some in the request",
-            )
+        _check_credentials(draft, dropped=dropped)
     elif draft.auth.type is not AuthType.NONE:
         name = AUTH_SCHEMES[draft.auth.type].api_name
         raise _CannotAsk(ListProblem.MISSING_SECRET, f"the list is asked for with an API key, and not with {name}")
@@ -184,9 +180,50 @@ def _key(provider: Provider, draft: ModelConfigDraft, *, dropped: bool) -> str |
     return None
 
 
+def _check_credentials(draft: ModelConfigDraft, *, dropped: bool) -> None:
+    """Raise _CannotAsk when there were some that cannot be used here."""
+    if set(draft.auth.fields) & AUTH_SCHEMES[draft.auth.type].secret_names:
+        raise _CannotAsk(
+            ListProblem.MISSING_SECRET,
+            "the credentials are references, which only components resolve: give some in the request",
+        )
+    if dropped:
+        raise _CannotAsk(
+            ListProblem.MISSING_SECRET,
+            "the stored credentials belong to another provider, kind of auth or address: give some in the request",
+        )
+
+
+async def _bedrock(outbound: Outbound, draft: ModelConfigDraft, *, dropped: bool) -> list[ProviderModel]:
+    _check_credentials(draft, dropped=dropped)
+    needed = {AuthType.AWS_IAM: {"access_key_id", "secret_access_key"}, AuthType.API_KEY: {"api_key"}}
+    missing = needed.get(draft.auth.type)
+    if missing is None or not missing <= set(draft.secrets.auth):
+        # boto3 would look for those of the server's machine.
+        raise _CannotAsk(ListProblem.MISSING_SECRET, "AWS Bedrock needs AWS credentials or an API key")
+    region = region_of(draft)
+    if region is None:
+        raise _CannotAsk(ListProblem.BAD_REQUEST, "AWS Bedrock needs a region: auth.awsIam.regionName")
+    names = await list_bedrock(outbound, draft, region)
+    if names is None:
+        raise _CannotAsk(ListProblem.NOT_LISTED, "AWS Bedrock is asked with boto3, which is not installed here")
+    return [ProviderModel(name=_name(name)) for name in names]
+
+
 async def _openai(outbound: Outbound, api_base: str, key: str | None) -> list[ProviderModel]:
     answer = await outbound.get_json(f"{api_base}/models", headers=_bearer(key))
     return [ProviderModel(name=_name(model["id"])) for model in answer["data"]]
+
+
+async def _azure(outbound: Outbound, api_base: str, key: str | None) -> list[ProviderModel]:
+    address = api_base.removesuffix("/v1").removesuffix("/openai") + "/openai/models"
+    headers = {} if key is None else {"api-key": key}
+    answer = await outbound.get_json(address, headers=headers, params={"api-version": _AZURE_API_VERSION})
+    return [
+        ProviderModel(name=_name(model["id"]))
+        for model in answer["data"]
+        if model.get("capabilities", {}).get("chat_completion")
+    ]
 
 
 async def _anthropic(outbound: Outbound, api_base: str, key: str | None) -> list[ProviderModel]:

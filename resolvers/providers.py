@@ -18,9 +18,11 @@ from .provider_names import PROVIDER_TITLES
 
 
 class ModelListing(Enum):
-    """The wire format in which a provider lists its models."""
+    """How a provider lists its models: a wire format, or a library that speaks it."""
 
     OPENAI = auto()
+    AZURE = auto()
+    BEDROCK = auto()
     ANTHROPIC = auto()
     GEMINI = auto()
     OLLAMA = auto()
@@ -111,7 +113,9 @@ _COMMON: Final[Mapping[str, _Described]] = {
         default_api_base="https://api.anthropic.com",
         listing=ModelListing.ANTHROPIC,
     ),
-    "azure": _Described(title="Azure OpenAI", auths=(_KEY, _OAUTH2, _NONE), api_base_required=True),
+    "azure": _Described(
+        title="Azure OpenAI", auths=(_KEY, _OAUTH2, _NONE), api_base_required=True, listing=ModelListing.AZURE
+    ),
     "gemini": _Described(
         title="Google AI Studio",
         auths=(_KEY,),
@@ -119,7 +123,7 @@ _COMMON: Final[Mapping[str, _Described]] = {
         listing=ModelListing.GEMINI,
     ),
     "vertex_ai": _Described(title="Google Vertex AI", auths=(_GCP, _NONE)),
-    "bedrock": _Described(title="AWS Bedrock", auths=(_AWS, _KEY, _NONE)),
+    "bedrock": _Described(title="AWS Bedrock", auths=(_AWS, _KEY, _NONE), listing=ModelListing.BEDROCK),
     "ollama": _Described(
         title="Ollama",
         auths=(_NONE, _KEY),

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 KEY = "stand-in-key-4f1c9a7e"
+AWS_KEY_ID = "AKIASTANDIN4F1C9A7E"
 
 
 @dataclass
@@ -67,6 +68,41 @@ async def _gemini(request: Request) -> Response:
     return JSONResponse({"models": first, "nextPageToken": "2"})
 
 
+async def _azure(request: Request) -> Response:
+    if request.headers.get("api-key") != KEY:
+        return _error(401, "401")
+    if "api-version" not in request.query_params:
+        return _error(404, "404")
+    models = [("gpt-b", True), ("embedding", False), ("gpt-a", True)]
+    data = [{"id": name, "object": "model", "capabilities": {"chat_completion": chats}} for name, chats in models]
+    return JSONResponse({"object": "list", "data": data})
+
+
+def _refuses_aws(request: Request) -> Response | None:
+    """Signed with the key's id and never with the key itself, or with an API key."""
+    authorization = request.headers.get("authorization", "")
+    if authorization.startswith(f"AWS4-HMAC-SHA256 Credential={AWS_KEY_ID}/") or authorization == f"Bearer {KEY}":
+        return None
+    kind = {"x-amzn-errortype": "UnrecognizedClientException"}
+    return JSONResponse({"message": f"The token {authorization} is invalid"}, status_code=403, headers=kind)
+
+
+async def _bedrock_models(request: Request) -> Response:
+    models = [("anthropic.claude-a", ["ON_DEMAND"]), ("anthropic.claude-b", ["INFERENCE_PROFILE"])]
+    summaries = [
+        {"modelArn": f"arn:{name}", "modelId": name, "inferenceTypesSupported": types} for name, types in models
+    ]
+    return _refuses_aws(request) or JSONResponse({"modelSummaries": summaries})
+
+
+async def _bedrock_profiles(request: Request) -> Response:
+    pages = {None: ("eu.anthropic.claude-b", "2"), "2": ("us.anthropic.claude-b", None)}
+    name, following = pages[request.query_params.get("nextToken")]
+    profile = {"inferenceProfileName": name, "inferenceProfileArn": f"arn:{name}", "inferenceProfileId": name}
+    found = {"inferenceProfileSummaries": [{**profile, "models": [], "status": "ACTIVE", "type": "SYSTEM_DEFINED"}]}
+    return _refuses_aws(request) or JSONResponse(found | ({} if following is None else {"nextToken": following}))
+
+
 async def _ollama(_request: Request) -> Response:
     return JSONResponse({"models": [{"name": "llama3:latest", "model": "llama3:latest", "size": 1}]})
 
@@ -104,6 +140,10 @@ _ROUTES = {
     "/v1/models": _openai,
     "/anthropic/v1/models": _anthropic,
     "/v1beta/models": _gemini,
+    "/openai/models": _azure,
+    "/bedrock/foundation-models": _bedrock_models,
+    "/bedrock-text/foundation-models": _text,
+    "/bedrock/inference-profiles": _bedrock_profiles,
     "/api/tags": _ollama,
     "/status/{status:int}/models": _status,
     "/redirect/models": _redirect,

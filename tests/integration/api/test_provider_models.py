@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from stand_ins.model_lists import KEY, StandIn, running_stand_in
+from stand_ins.model_lists import AWS_KEY_ID, KEY, StandIn, running_stand_in
 
 from modelwire.resolvers import provider_models
 from modelwire.resolvers.access import ALL_SCOPES, Scope
@@ -57,6 +57,8 @@ def names(found: dict[str, Any]) -> list[str]:
         ("anthropic", "/anthropic/v1/messages", ["claude-a", "claude-b"]),
         ("gemini", "/v1beta", ["gemini-a", "gemini-b"]),
         ("ollama", "", ["llama3:latest"]),
+        ("azure", "", ["gpt-a", "gpt-b"]),
+        ("azure", "/openai/v1/", ["gpt-a", "gpt-b"]),
     ],
 )
 async def test_each_provider_in_its_own_format(
@@ -122,6 +124,89 @@ async def test_providers_that_are_not_asked_are_in_the_registry(client: Any) -> 
 async def test_nobody_is_asked_without_a_key_that_is_needed(client: Any) -> None:
     found = await models(client, "openai")
     assert (found["source"], found["problem"]) == ("REGISTRY", "MISSING_SECRET")
+
+
+class TestBedrock:
+    """boto3 asks, in a process of its own."""
+
+    AUTH: ClassVar = {
+        "accessKeyId": AWS_KEY_ID,
+        "secretAccessKey": "canary-of-the-secret",
+        "regionName": "eu-central-1",
+    }
+    MODELS: ClassVar = ["anthropic.claude-a", "eu.anthropic.claude-b", "us.anthropic.claude-b"]
+
+    async def test_with_aws_credentials(self, tester: Any, stand_in: StandIn) -> None:
+        found = await models(tester, "bedrock", apiBase=f"{stand_in.url}/bedrock", auth={"awsIam": self.AUTH})
+        assert (found["source"], found["problem"], found["message"]) == ("PROVIDER", None, None)
+        assert names(found) == self.MODELS
+        assert {path for path, _ in stand_in.requests} == {"/bedrock/foundation-models", "/bedrock/inference-profiles"}
+        assert all("/eu-central-1/bedrock/" in headers["authorization"] for _, headers in stand_in.requests)
+
+    async def test_with_an_api_key(self, tester: Any, stand_in: StandIn) -> None:
+        """boto3 sends it over TLS alone, so a stand-in is not told it; the list is at the other half of the API."""
+        asked = []
+
+        async def resolve(host: str, _port: int) -> Sequence[str]:
+            asked.append(host)
+            return ["127.0.0.1"]
+
+        there = tester.having(outbound=Outbound(policy=tester.context.outbound.policy, resolve=resolve))
+        host = f"bedrock-runtime.us-west-2.amazonaws.example:{stand_in.port}"
+        found = await models(there, "bedrock", apiBase=f"https://{host}", auth=KEYED)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "CONNECTION")
+        assert asked == ["bedrock.us-west-2.amazonaws.example"]
+        found = await models(there, "bedrock", apiBase=f"http://{host}", auth=KEYED)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "BAD_REQUEST")
+
+    async def test_with_stored_credentials(self, tester: Any, stand_in: StandIn) -> None:
+        config = await tester.create(
+            "mine", provider="bedrock", apiBase=f"{stand_in.url}/bedrock", auth={"awsIam": self.AUTH}
+        )
+        assert names(await models(tester, "bedrock", modelConfig=config["id"])) == self.MODELS
+        elsewhere = await models(tester, "bedrock", modelConfig=config["id"], apiBase="http://localhost:1")
+        assert (elsewhere["source"], elsewhere["problem"]) == ("REGISTRY", "MISSING_SECRET")
+
+    async def test_that_are_refused(self, tester: Any, stand_in: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        auth = {"awsIam": {**self.AUTH, "accessKeyId": "AKIAOTHER"}}
+        found = await models(tester, "bedrock", apiBase=f"{stand_in.url}/bedrock", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "AUTHENTICATION")
+        assert found["message"] == "the credentials were refused"
+        assert names(found)
+        for secret in ("canary", "AKIAOTHER"):
+            assert secret not in str(found)
+            assert secret not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("auth", "problem"),
+        [
+            ({"none": True}, "MISSING_SECRET"),
+            ({"awsIam": {"regionName": "eu-central-1"}}, "MISSING_SECRET"),
+            ({"awsIam": {**AUTH, "secretAccessKey": "os.environ/AWS_SECRET_ACCESS_KEY"}}, "MISSING_SECRET"),
+            ({"awsIam": {**AUTH, "regionName": None}}, "BAD_REQUEST"),
+        ],
+    )
+    async def test_nobody_is_asked_with_less(
+        self, tester: Any, stand_in: StandIn, auth: dict[str, Any], problem: str
+    ) -> None:
+        found = await models(tester, "bedrock", apiBase=f"{stand_in.url}/bedrock", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", problem)
+        assert stand_in.requests == []
+
+    async def test_only_where_the_policy_permits(self, client: Any, stand_in: StandIn) -> None:
+        found = await models(client, "bedrock", apiBase=f"{stand_in.url}/bedrock", auth={"awsIam": self.AUTH})
+        assert (found["source"], found["problem"]) == ("REGISTRY", "BLOCKED")
+        assert stand_in.requests == []
+
+    @pytest.mark.parametrize(("path", "problem"), [("nothing", "NOT_FOUND"), ("bedrock-text", "BAD_ANSWER")])
+    async def test_no_list_at_this_address(self, tester: Any, stand_in: StandIn, path: str, problem: str) -> None:
+        found = await models(tester, "bedrock", apiBase=f"{stand_in.url}/{path}", auth={"awsIam": self.AUTH})
+        assert (found["source"], found["problem"]) == ("REGISTRY", problem)
+
+    async def test_nobody_there(self, tester: Any) -> None:
+        found = await models(tester, "bedrock", apiBase="http://127.0.0.1:1", auth={"awsIam": self.AUTH})
+        assert (found["source"], found["problem"]) == ("REGISTRY", "CONNECTION")
 
 
 class TestStoredCredentials:

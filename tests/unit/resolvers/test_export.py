@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelwire.resolvers import litellm_registry, model_configs
+from modelwire.resolvers import model_configs
 from modelwire.resolvers.access import ALL_SCOPES, Context, Principal, Scope
 from modelwire.resolvers.auth_types import AUTH_SCHEMES, FieldKind
 from modelwire.resolvers.errors import Forbidden
@@ -29,6 +29,7 @@ from modelwire.store import (
     ModelConfig,
     Selector,
 )
+from modelwire.subscriber.library import load_litellm
 
 CANARY = "canary-5f1d-long-enough-for-a-hint"
 
@@ -178,7 +179,7 @@ async def test_litellms_own_router_reads_its_form(context: Context, monkeypatch:
         await model_configs.create(context, given)
     exported = await export_model_configs(context, ExportFormat.LITELLM)
 
-    litellm = await asyncio.to_thread(litellm_registry._load)
+    litellm = await asyncio.to_thread(load_litellm)
     # The router writes what it is told into the registry, which all of the process has in common.
     monkeypatch.setattr(litellm, "model_cost", copy.deepcopy(litellm.model_cost))
     router = await asyncio.to_thread(litellm.Router, model_list=yaml.safe_load(exported.content)["model_list"])

@@ -36,9 +36,7 @@ COMMON = [
 
 # In a process of its own: what LiteLLM warns about at its import depends on what imported it first.
 _SCRIPT = """
-import json, sys
-from modelwire.resolvers import litellm_registry
-litellm = litellm_registry._load()
+import json, sys, litellm
 from litellm.llms.openai_like.json_loader import JSONProviderRegistry
 names = {getattr(name, "value", name) for name in litellm.provider_list} | set(JSONProviderRegistry.list_providers())
 routed = {name: litellm.get_llm_provider(model=f"{name}/some-model", api_key="x") for name in sys.argv[1:]}
@@ -49,6 +47,7 @@ print(json.dumps({"names": sorted(names), "routed": routed}))
 @pytest.fixture(scope="module")
 def litellm_says() -> Any:
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_BASE")}
+    environment |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION"}
     command = [sys.executable, "-c", _SCRIPT, *COMMON]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(run.stdout)
