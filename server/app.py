@@ -37,7 +37,7 @@ from .loopback import NO_AUTH, LoopbackHosts
 from .oidc import OidcVerifier
 from .oidc_keys import IssuerKeys
 from .pages import STATIC_FOLDER, SecurityHeaders, start_page
-from .revocation import revocation
+from .revocation import Revocation
 from .settings import Settings
 
 READY_TIMEOUT_SECONDS = 2.0
@@ -179,11 +179,13 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
             ),
             limits=settings.limits,
             allowed_origins=settings.allowed_origins,
-            open_mutations=OPEN_MUTATIONS,
+            open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
             on_refusal=denials.refused,
         )
         stack.push_async_callback(endpoint.close)
-        await stack.enter_async_context(revocation(store, endpoint))
+        revocation = Revocation(store, endpoint)
+        feed.deliver_after(revocation.settle)
+        await stack.enter_async_context(revocation.followed())
         await stack.enter_async_context(key_uses_written(store.api_keys, endpoint))
         yield Services(store, feed, endpoint)
 

@@ -25,7 +25,8 @@ class GraphQLEndpoint:
     is none), and raises resolvers.errors.Unauthenticated. `context` makes `info.context` for each operation.
     `allowed_origins` (such as `https://console.example`) may act, and read answers, besides the endpoint's own origin.
     `open_mutations` are the fields of the schema that may be asked for by HTTP without a credential, as those that sign
-    somebody in. `on_refusal` hears of each RequestError that a resolver answers with; it must not raise.
+    somebody in; empty when `authenticate` takes anybody. `on_refusal` hears of each RequestError that a resolver
+    answers with; it must not raise.
     """
 
     def __init__(

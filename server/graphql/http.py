@@ -43,6 +43,10 @@ _STATUS_BY_CODE = {
 }
 
 
+OPEN_BYTES = 16 * 1024
+"""How large a body may be that comes without a credential."""
+
+
 class HttpRefusal(Exception):
     """The request is answered with this status and this error, and is not executed."""
 
@@ -107,36 +111,38 @@ async def _admit(
     scope: Scope, headers: Headers, receive: Receive, environment: Environment, connections: Connections
 ) -> tuple[Principal, Operation | Result]:
     """Who asks, and what for. Who shows no credential is told so before anything else, unless they are signing in."""
-    signing_in = scope["method"] == "POST" and environment.open_mutations and "authorization" not in headers
-    if not signing_in:
-        looks = connections.looks
-        principal = await _authenticate(headers, environment)
-        operation = await _operation(scope, headers, receive, environment)
-        # What was revoked while the body came must not open a stream that nobody would look at any more.
-        return principal if connections.looks == looks else await _authenticate(headers, environment), operation
-    try:
-        operation = await _operation(scope, headers, receive, environment)
-    except HttpRefusal:
-        await _authenticate(headers, environment)
-        raise
-    if _is_open(operation, environment):
-        return ANONYMOUS, operation
-    return await _authenticate(headers, environment), operation
-
-
-async def _operation(scope: Scope, headers: Headers, receive: Receive, environment: Environment) -> Operation | Result:
+    if scope["method"] == "POST" and environment.open_mutations and "authorization" not in headers:
+        return ANONYMOUS, await _open_operation(headers, receive, environment)
+    looks = connections.looks
+    principal = await _authenticate(headers, environment)
     if scope["method"] == "POST":
-        request = _parse_body(await _read_body(headers, receive, environment))
+        request = _parse_body(await _read_body(headers, receive, environment, environment.limits.message_bytes))
     else:
         request = _parse_query_string(scope["query_string"])
-    return environment.executor.prepare(request)
+    operation = environment.executor.prepare(request)
+    # What was revoked while the body came must not open a stream that nobody would look at any more.
+    return principal if connections.looks == looks else await _authenticate(headers, environment), operation
 
 
-def _is_open(operation: Operation | Result, environment: Environment) -> bool:
+async def _open_operation(headers: Headers, receive: Receive, environment: Environment) -> Operation:
+    """What somebody asks for who shows no credential. Raises HttpRefusal unless that is what anybody may ask for."""
+    limit = min(OPEN_BYTES, environment.limits.message_bytes)
+    try:
+        request = _parse_body(await _read_body(headers, receive, environment, limit))
+    except HttpRefusal:
+        request = None
+    # Parsing costs: nobody who is not signing in has it done.
+    if request is not None and any(name in request.query for name in environment.open_mutations):
+        operation = environment.executor.prepare(request)
+        if isinstance(operation, Operation) and _is_open(operation, environment):
+            return operation
+    await _authenticate(headers, environment)
+    raise refusal(401, "A credential is needed.", Unauthenticated.code, {"WWW-Authenticate": "Bearer"})
+
+
+def _is_open(operation: Operation, environment: Environment) -> bool:
     """Whether all that is asked for may be asked for by anybody. Fragments are not looked into."""
-    if isinstance(operation, Result) or operation.type is not OperationType.MUTATION:
-        return False
-    return all(
+    return operation.type is OperationType.MUTATION and all(
         isinstance(field, FieldNode) and field.name.value in environment.open_mutations
         for field in operation.document.operation(operation.name).selection_set.selections
     )
@@ -210,8 +216,7 @@ def _refused(error: Exception) -> HttpRefusal:
     return HttpRefusal(status, formatted, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
 
 
-async def _read_body(headers: Headers, receive: Receive, environment: Environment) -> bytes:
-    limit = environment.limits.message_bytes
+async def _read_body(headers: Headers, receive: Receive, environment: Environment, limit: int) -> bytes:
     # Nothing more is read, so the connection cannot be used again.
     too_large = refusal(413, f"A body has at most {limit} bytes.", LimitExceeded.code, {"Connection": "close"})
     if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > limit:

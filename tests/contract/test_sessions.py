@@ -123,6 +123,13 @@ async def test_two_at_once_get_one_next_token(store: Store) -> None:
     assert [session.generation for session in both] == [2, 2]
 
 
+async def test_two_servers_at_once_get_one_next_token(store: Store, other_store: Store) -> None:
+    await make(store)
+    both = await asyncio.gather(rotate(store, 1, after(60)), rotate(other_store, 1, after(60)))
+    assert [session.generation for session in both] == [2, 2]
+    assert await other_store.sessions.find(SESSION.id) == both[0]
+
+
 async def test_a_session_that_is_over_is_not_refreshed(store: Store, changes: list[int]) -> None:
     session = await make(store)
     assert await rotate(store, 1, session.expires_at) == session

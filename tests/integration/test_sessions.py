@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -81,6 +82,7 @@ OPEN = 'signIn(input: {apiKey: "mw_x"}) { __typename }'
         f"mutation A {{ {OPEN} }} query B {{ __typename }}",
         "subscription { modelConfigChanged { revision } }",
         "mutation { signIn",
+        f"mutation {{ {OPEN} }} # {'x' * 20_000}",
         "mutation { signIn(input: {}) { __typename } }",
         "",
     ],
@@ -98,6 +100,16 @@ async def test_nothing_else_is_open_without_a_credential(visitor: Visitor, query
 async def test_what_cannot_be_read_is_not_looked_into_either(visitor: Visitor, body: bytes) -> None:
     answer = await visitor.http.post(visitor.url, content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_long(server: LiveServer, visitor: Visitor) -> None:
+    # One that is announced as larger than signing in needs is not read at all.
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % server.port)
+    writer.write(b"Content-Type: application/json\r\nContent-Length: 20000\r\n\r\n")
+    async with asyncio.timeout(120):
+        assert b" 401 " in await reader.readline()
+    writer.close()
 
 
 async def test_a_wrong_credential_does_not_sign_in(server: LiveServer, visitor: Visitor) -> None:

@@ -405,3 +405,26 @@ async def test_nobody_else_may_read_them(shared_with: Any, origin: str | None) -
     assert response.status_code == 200
     assert "access-control-allow-origin" not in response.headers
     assert response.headers["vary"] == "Origin"
+
+
+async def test_what_is_open_needs_no_credential(serve: Any) -> None:
+    async with serve(open_mutations=frozenset({"double", "hello"})) as server, httpx.AsyncClient() as nobody:
+        for query, status in (
+            ("mutation { double(number: 2) }", 200),
+            ("mutation { a: double(number: 2) b: double(number: 3) }", 200),
+            ("mutation { double(number: 2) __typename }", 401),
+            # Mutations alone.
+            ("{ hello }", 401),
+        ):
+            response = await nobody.post(server.url, json={"query": query})
+            assert (response.status_code, "www-authenticate" in response.headers) == (status, status == 401), query
+        # Whoever shows a credential has to show a good one.
+        body = {"query": "mutation { double(number: 2) }"}
+        assert (await nobody.post(server.url, json=body, headers={"authorization": "wrong"})).status_code == 401
+        assert (await nobody.post(server.url, json=body, headers={"authorization": ""})).status_code == 401
+
+
+async def test_nothing_is_open_by_itself(server: Any) -> None:
+    async with httpx.AsyncClient() as nobody:
+        response = await nobody.post(server.url, json={"query": "mutation { double(number: 2) }"})
+        assert response.status_code == 401
