@@ -140,7 +140,7 @@ class ModelConfigExport:
 @strawberry.type(description="Who is asking.")
 class Viewer:
     subject: str = strawberry.field(description="What `createdBy` and `updatedBy` say for the viewer's writes.")
-    name: str = strawberry.field(description="The name of the API key.")
+    name: str = strawberry.field(description="A name for people: of the API key, or as the identity provider says.")
     scopes: list[str] = strawberry.field(description="What the viewer may do, such as `model_config:read`.")
     aliases: list[str] | None = strawberry.field(
         description="The aliases that the viewer may see, exact or with `*` for any text; null for all."
