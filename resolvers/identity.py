@@ -7,19 +7,17 @@ from datetime import UTC, datetime
 
 from ..store import ApiKey, Session, Store
 from .api_keys import why_useless
-from .errors import translates_store_errors
 from .sessions import why_ended
 
 _KEY = "api_key:"
 _SESSION = "session:"
 
 
-@translates_store_errors
 async def revoked(store: Store, credentials: Collection[str]) -> Mapping[str, str]:
     """Those of `credentials` (`Principal.credential`) that were taken away or have ended, with the sentence why.
 
     A session ends with its API key too. Never answered from memory; a few queries, however many credentials there
-    are. Credentials of another kind cannot be taken away, and are not in it. Raises Unavailable.
+    are. Credentials of another kind cannot be taken away, and are not in it. Raises StoreError.
     """
     key_ids = {each.removeprefix(_KEY) for each in credentials if each.startswith(_KEY)}
     session_ids = {each.removeprefix(_SESSION) for each in credentials if each.startswith(_SESSION)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol
 
 from .errors import Compacted, StoreError, StoreUnavailable
@@ -55,6 +55,17 @@ class Feed:
         self._store_id = ""
         self._revision = 0
         self._error: Exception | None = None
+        self._settle: Callable[[], Awaitable[None]] | None = None
+
+    def deliver_after(self, settle: Callable[[], Awaitable[None]]) -> None:
+        """Have `settle` awaited between reading and delivering: whose access was taken away before is then served no
+        more. While it raises StoreError the watches wait, and new ones raise it.
+        """
+        self._settle = settle
+
+    async def _settled(self) -> None:
+        if self._settle is not None:
+            await self._settle()
 
     @property
     def revision(self) -> int:
@@ -100,7 +111,9 @@ class Feed:
         # Registered before anything is loaded, so that nothing falls between the load and the first change.
         self._watches.add(watch)
         try:
-            yield await (self._snapshot(watch) if since is None else self._resume(watch, since))
+            first = await (self._snapshot(watch) if since is None else self._resume(watch, since))
+            await self._settled()
+            yield first
             while True:
                 yield await self._next(watch)
         finally:
@@ -108,6 +121,7 @@ class Feed:
 
     async def _snapshot(self, watch: Watch, *, reset: bool = False) -> WatchSnapshot:
         snapshot = await self._store.snapshot(watch.selector)
+        await self._settled()
         if snapshot.store_id != self._store_id or snapshot.revision > self._revision:
             await self._read()
         watch.pending.rebase(snapshot.revision, {config.id: config.alias for config in snapshot.configs})
@@ -187,6 +201,7 @@ class Feed:
             if self._store.id != self._store_id:
                 await self._start_over("the database has another identity, a backup was restored")
                 return
+            await self._settled()
             for change in changes:
                 for watch in self._watches.concerned(change):
                     watch.offer(change)
@@ -197,6 +212,7 @@ class Feed:
     async def _start_over(self, reason: str) -> None:
         """What the watches know cannot be gone on from."""
         revision = await self._store.load_mirror()
+        await self._settled()
         logger.warning("%s: subscribers get the state anew", reason)
         self._store_id, self._revision = self._store.id, revision
         for watch in self._watches.everyone():

@@ -7,21 +7,26 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from live_server import live_server, until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from modelwire.server import revocation
+from modelwire.store import Keyring, ModelConfigDraft, Store, open_store
 
 ADMIN = "mw_canary0123_" + "c0ffee" * 10 + "dead"
 ENVIRONMENT = {
     "MODELWIRE_ADMIN_KEY": ADMIN,
     "MODELWIRE_ENCRYPTION_KEYS": base64.urlsafe_b64encode(bytes(range(32))).decode(),
 }
-SUBSCRIPTION = "subscription { modelConfigChanged { revision } }"
+SUBSCRIPTION = "subscription { modelConfigChanged { __typename revision } }"
 CREATE = """
 mutation ($input: CreateApiKeyInput!) {
   createApiKey(input: $input) { ... on CreateApiKeyPayload { secret apiKey { id } } ... on UserError { message } }
@@ -71,6 +76,7 @@ async def closed(socket: ClientConnection) -> tuple[int, str]:
         except ConnectionClosed as ended:
             return (0, "without a word") if ended.rcvd is None else (ended.rcvd.code, ended.rcvd.reason)
         assert message["type"] == "next"
+        assert message["payload"]["data"]["modelConfigChanged"]["__typename"] == "Bookmark"
 
 
 @asynccontextmanager
@@ -139,3 +145,36 @@ async def test_a_revoked_key_is_closed_on_every_process(
             assert (refused.status_code, refused.json()["errors"][0]["message"]) == (401, REASON)
         await untouched.send('{"type": "ping"}')
         assert json.loads(await untouched.recv())["type"] == "pong"
+
+
+async def test_nothing_that_changes_later_is_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    look = revocation.revoked
+
+    async def slow(store: Store, credentials: Any) -> Any:
+        reasons = await look(store, credentials)
+        asked.set()
+        await answer.wait()
+        return reasons
+
+    monkeypatch.setattr(revocation, "revoked", slow)
+    async with live_server(tmp_path / "data") as server, AsyncExitStack() as stack, asyncio.timeout(120):
+        socket = await websocket(stack, server.url.removesuffix("/graphql"), server.admin_key)
+        before = server.services.feed.revision
+        # As another process: this one hears of both at once, or of the one after the other.
+        url = f"sqlite:///{tmp_path}/data/modelwire.db"
+        other = await open_store(url, Keyring.from_file(tmp_path / "data" / "modelwire.db.key")[0])
+        key_id = server.admin_key.split("_")[1]
+        await other.api_keys.revoke(key_id, by="system", at=datetime.now(UTC), check=lambda _key, _others: None)
+        async with other.transaction(by="system") as transaction:
+            await transaction.create(ModelConfigDraft(alias="later"))
+        await other.close()
+        await asked.wait()
+        server.services.feed.wake()
+        await socket.send('{"type": "ping"}')
+        assert json.loads(await socket.recv())["type"] == "pong"
+        assert server.services.feed.revision == before
+        answer.set()
+        # `closed` fails when an event with the change comes first.
+        assert await closed(socket) == (4403, REASON)
+        await until(lambda: server.services.feed.revision > before)

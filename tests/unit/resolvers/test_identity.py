@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from outage import away
 
-from modelwire.resolvers.errors import Unavailable
 from modelwire.resolvers.identity import revoked
-from modelwire.store import AliasPatterns, ApiKey, Keyring, Session, Store, migrate, open_store
+from modelwire.store import AliasPatterns, ApiKey, Keyring, Session, Store, StoreUnavailable, migrate, open_store
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -80,5 +79,5 @@ async def test_sessions_end_with_their_keys_too(store: Store) -> None:
 async def test_nobody_is_told_from_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await store.api_keys.find("good")
     async with away(store, monkeypatch):
-        with pytest.raises(Unavailable):
+        with pytest.raises(StoreUnavailable):
             await revoked(store, {"api_key:good"})

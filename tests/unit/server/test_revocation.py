@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from outage import away
 
-from modelwire.resolvers.errors import Unavailable
 from modelwire.server import revocation as module
-from modelwire.server.revocation import revocation
-from modelwire.store import AliasPatterns, ApiKey, Keyring, Store, migrate, open_store
+from modelwire.server.revocation import Revocation
+from modelwire.store import AliasPatterns, ApiKey, Keyring, Store, StoreUnavailable, migrate, open_store
 
 KEY = ApiKey(
     id="good",
@@ -59,7 +59,7 @@ async def revoke(store: Store) -> None:
 
 async def test_a_revoked_key_is_told_once(store: Store) -> None:
     endpoint = Endpoint()
-    async with asyncio.timeout(120), revocation(store, endpoint):
+    async with asyncio.timeout(120), Revocation(store, endpoint).followed():
         await revoke(store)
         assert await endpoint.revoked.get() == {"api_key:good": "the API key was revoked"}
     assert endpoint.revoked.empty()
@@ -70,14 +70,14 @@ async def test_a_look_that_fails_is_made_again(
 ) -> None:
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.001)
     endpoint = Endpoint()
-    failures: list[Exception] = [Unavailable("away"), ValueError("a bug"), Unavailable("away")]
+    failures: list[Exception] = [StoreUnavailable("away"), ValueError("a bug"), StoreUnavailable("away")]
 
     def look() -> None:
         if failures:
             raise failures.pop(0)
 
     endpoint.on_look = look
-    async with asyncio.timeout(120), revocation(store, endpoint):
+    async with asyncio.timeout(120), Revocation(store, endpoint).followed():
         await revoke(store)
         assert await endpoint.revoked.get() == {"api_key:good": "the API key was revoked"}
     assert failures == []
@@ -85,3 +85,27 @@ async def test_a_look_that_fails_is_made_again(
     assert [record.getMessage() for record in caplog.records] == [
         "whether credentials were revoked cannot be read: away"
     ]
+
+
+async def test_nothing_is_settled_before_what_was_revoked_is_closed(store: Store) -> None:
+    endpoint = Endpoint()
+    revocation = Revocation(store, endpoint)
+    await revocation.settle()
+    assert endpoint.revoked.empty()
+    await revoke(store)
+    await asyncio.gather(revocation.settle(), revocation.settle())
+    # One look is enough for all who wait for it.
+    assert endpoint.revoked.get_nowait() == {"api_key:good": "the API key was revoked"}
+    assert endpoint.revoked.empty()
+
+
+async def test_what_cannot_be_looked_at_is_not_settled(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = Endpoint()
+    revocation = Revocation(store, endpoint)
+    await revoke(store)
+    async with away(store, monkeypatch):
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                await revocation.settle()
+    await revocation.settle()
+    assert endpoint.revoked.get_nowait() == {"api_key:good": "the API key was revoked"}

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
+import pytest
+
 from modelwire.store import (
     Auth,
     Change,
@@ -15,8 +17,10 @@ from modelwire.store import (
     Feed,
     ModelConfig,
     Operation,
+    Position,
     Selector,
     Snapshot,
+    StoreUnavailable,
     WatchChange,
     WatchSnapshot,
 )
@@ -126,5 +130,95 @@ async def test_a_feed_that_stood_still_for_longer_than_changes_are_kept_tells_th
             assert isinstance(event, WatchSnapshot)
             assert event.reset
             assert event.position.revision == feed.revision == 2
+    finally:
+        await feed.stop()
+
+
+class Gate:
+    """What is awaited before anything is delivered: `entered` counts, and it is passed when `open` is set."""
+
+    def __init__(self) -> None:
+        self.entered: asyncio.Queue[None] = asyncio.Queue()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: Exception | None = None
+
+    async def settle(self) -> None:
+        self.entered.put_nowait(None)
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+
+
+async def test_nothing_is_delivered_before_it_is_settled_who_may_still_hear_it() -> None:
+    log, gate = MemoryLog(), Gate()
+    feed = Feed(log, poll_seconds=0.001)
+    feed.deliver_after(gate.settle)
+    await feed.start()
+    try:
+        async with asyncio.timeout(120), aclosing(feed.watch(Selector())) as watch:
+            await anext(watch)
+            gate.open.clear()
+            log.write("a")
+            feed.wake()
+            while not gate.entered.empty():
+                gate.entered.get_nowait()
+            await gate.entered.get()
+            following = asyncio.ensure_future(anext(watch))
+            await asyncio.sleep(0)
+            assert feed.revision == 0
+            assert not following.done()
+            # As long as it cannot be told, they wait.
+            gate.error = StoreUnavailable("away")
+            gate.open.set()
+            for _ in range(3):
+                await gate.entered.get()
+            assert feed.revision == 0
+            assert not following.done()
+            gate.error = None
+            change = await following
+            assert isinstance(change, WatchChange)
+            assert [config.alias for config in change.put] == ["a"]
+    finally:
+        await feed.stop()
+
+
+async def test_a_first_event_is_not_delivered_before_it_is_settled_who_may_hear_it() -> None:
+    log, gate = MemoryLog(), Gate()
+    feed = Feed(log, poll_seconds=3600.0)
+    await feed.start()
+    feed.deliver_after(gate.settle)
+    try:
+        gate.error = StoreUnavailable("away")
+        for since in (None, Position(log.id, 0)):
+            async with aclosing(feed.watch(Selector(), since)) as watch:
+                with pytest.raises(StoreUnavailable):
+                    await anext(watch)
+    finally:
+        await feed.stop()
+
+
+async def test_a_reset_is_not_delivered_before_it_is_settled_who_may_hear_it() -> None:
+    log, gate = MemoryLog(), Gate()
+    feed = Feed(log, poll_seconds=0.001)
+    feed.deliver_after(gate.settle)
+    await feed.start()
+    try:
+        async with asyncio.timeout(120), aclosing(feed.watch(Selector())) as watch:
+            await anext(watch)
+            gate.error = StoreUnavailable("away")
+            log.write("a")
+            log.compacted = 1
+            feed.wake()
+            following = asyncio.ensure_future(anext(watch))
+            while not gate.entered.empty():
+                gate.entered.get_nowait()
+            for _ in range(3):
+                await gate.entered.get()
+            assert not following.done()
+            gate.error = None
+            event = await following
+            assert isinstance(event, WatchSnapshot)
+            assert event.reset
     finally:
         await feed.stop()
