@@ -218,11 +218,13 @@ class TestWhatItCosts:
             await stand_in.began.wait()
             parent = litellm_process._process._process
             assert parent is not None
-            (process,) = psutil.Process(parent.pid).children()
+            processes = psutil.Process(parent.pid).children()
+            assert processes
             testing.cancel()
             await asyncio.wait([testing])
             await stand_in.gone.wait()
-            await asyncio.to_thread(process.wait, 120)
+            _, alive = await asyncio.to_thread(psutil.wait_procs, processes, 120)
+        assert alive == []
         assert testing.cancelled()
         assert [row["outcome"] for row in await audited(client)] == ["cancelled"]
 
