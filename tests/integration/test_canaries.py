@@ -1,5 +1,5 @@
 """The whole life of a server with secrets that would be recognised anywhere: they leave it by `litellmParams`, and an
-API key once by `createApiKey`, and are found in no other output and in no file, in any encoding.
+API key or a session's token once where it is made, and are found in no other output and in no file, in any encoding.
 """
 
 from __future__ import annotations
@@ -99,6 +99,9 @@ ROLL_BACK = mutation("rollbackModelConfig", f"modelConfig {{ {CONFIG} }} dropped
 DELETE = mutation("deleteModelConfig", "id alias revision")
 IMPORT = mutation("importModelConfigs", "entries { alias action reason ignored changes { path before after secret } }")
 CREATE_KEY = mutation("createApiKey", "secret apiKey { id name scopes }")
+SIGN_IN = mutation("signIn", "accessToken refreshToken")
+REFRESH = mutation("refreshSession", "accessToken refreshToken")
+SIGN_OUT = mutation("signOut", "endedSessions")
 READ = f"""{{
   modelConfigs(first: 100) {{ edges {{ node {{ {CONFIG} }} }} }}
   litellm: modelConfigExport(format: LITELLM) {{ content }}
@@ -340,6 +343,27 @@ async def make_key(life: Life) -> str:
     return key
 
 
+async def sign_in(life: Life, make_client: Any) -> None:
+    """A session: its tokens, the good ones and those that are good no longer, are in the answer that gives them alone."""
+    nobody = make_client(life.server, None)
+    made = (await nobody.post(SIGN_IN, input={"apiKey": ADMIN_KEY})).json()["data"]["signIn"]
+    renewed = await nobody.post(REFRESH, input={"refreshToken": made["refreshToken"]})
+    for each in (made, renewed.json()["data"]["refreshSession"]):
+        for name in ("accessToken", "refreshToken"):
+            life.secrets.add(name, each[name].rpartition(".")[2].encode())
+    # Each in the place of another, broken, and in the wrong field.
+    for token in (made["accessToken"], made["refreshToken"], made["accessToken"] + "x", ADMIN_KEY + "0"):
+        life.keep("wrong key", (await nobody.post(SIGN_IN, input={"apiKey": token})).content)
+        life.keep("wrong token", (await nobody.post(REFRESH, input={"refreshToken": token + "A"})).content)
+        life.keep("wrong field", (await nobody.post(SIGN_IN, input={"apiKee": token})).content)
+    refresher = make_client(life.server, made["refreshToken"])
+    life.keep("refresh token", (await refresher.post(READ)).content)
+    insider = make_client(life.server, made["accessToken"])
+    life.keep("inside", (await insider.post(READ)).content)
+    life.keep("sign out", (await insider.post(SIGN_OUT, input={})).content)
+    life.keep("outside", (await insider.post(READ)).content)
+
+
 async def rotate(life: Life) -> None:
     """To the new key, with a restart in between."""
     life.server.stop()
@@ -359,6 +383,7 @@ async def test_no_secret_is_found_anywhere(life: Life, make_client) -> None:
     await watch(life)
     component_key = await make_key(life)
     component = make_client(life.server, component_key)
+    await sign_in(life, make_client)
     resolved = await component.post("{ modelConfigs { edges { node { alias litellmParams } } } }")
     await component.post(UPDATE, input={"id": "x", "expectedVersion": 1})
     life.keep_files("with the server running")
