@@ -344,7 +344,7 @@ async def make_key(life: Life) -> str:
 
 
 async def sign_in(life: Life, make_client: Any) -> None:
-    """A session: its tokens, the good ones and those that are good no longer, are in the answer that gives them alone."""
+    """A session: its tokens, the good ones and those that are good no longer, are in the answers that give them."""
     nobody = make_client(life.server, None)
     made = (await nobody.post(SIGN_IN, input={"apiKey": ADMIN_KEY})).json()["data"]["signIn"]
     renewed = await nobody.post(REFRESH, input={"refreshToken": made["refreshToken"]})
