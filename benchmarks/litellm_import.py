@@ -2,8 +2,9 @@
 
     python benchmarks/litellm_import.py
 
-Starts a server of its own and measures a small query, one after the other: while nothing else happens, and while the
-first `supportedParams` waits for LiteLLM. Both belong together; the numbers alone depend on the machine.
+Starts servers of its own and measures a small query, one after the other: while nothing else happens, and while the
+first question or call of each kind waits for LiteLLM: `supportedParams`, an import of a model without its provider, and
+`testModelConfig`. All belong together; the numbers alone depend on the machine.
 """
 
 from __future__ import annotations
@@ -19,7 +20,22 @@ import time
 import httpx
 
 QUERY = "{ modelConfigs { edges { node { alias } } } }"
-FIRST_QUESTION = '{ provider(name: "openai") { supportedParams(model: "gpt-4o") } }'
+FIRST = {
+    "supportedParams": '{ provider(name: "openai") { supportedParams(model: "gpt-4o") } }',
+    "importModelConfigs": """mutation {
+      importModelConfigs(
+        input: {content: "model_list: [{model_name: a, litellm_params: {model: gpt-4o}}]", dryRun: true}
+      ) { ... on ImportModelConfigsPayload { entries { action } } }
+    }""",
+    # Nobody listens there, which is all the same to those who wait meanwhile.
+    "testModelConfig": """mutation {
+      testModelConfig(
+        input: {
+          provider: "openai", model: "m", apiBase: "http://127.0.0.1:1/v1", auth: {apiKey: {apiKey: "none"}}
+        }
+      ) { ... on TestModelConfigPayload { error { class } } }
+    }""",
+}
 IDLE_SECONDS = 5.0
 ADMIN_KEY = "mw_benchmark0_" + "0" * 64
 
@@ -47,10 +63,10 @@ def report(label: str, times: list[float]) -> None:
     shown = "  ".join(
         f"{name} {times[min(int(len(times) * q), len(times) - 1)] * 1000:7.1f} ms" for name, q in at.items()
     )
-    print(f"{label:<28} {len(times):5d} queries  {shown}")
+    print(f"{label:<26} {len(times):5d} queries  {shown}")
 
 
-async def run(url: str) -> None:
+async def run(url: str, name: str) -> None:
     headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
         while True:
@@ -62,23 +78,33 @@ async def run(url: str) -> None:
         await execute(client, QUERY)
         idle = asyncio.ensure_future(asyncio.sleep(IDLE_SECONDS, 0.0))
         report("nothing else happens", await measure(client, idle))
-        first = asyncio.ensure_future(execute(client, FIRST_QUESTION))
-        report("LiteLLM is being loaded", await measure(client, first))
-        second = await execute(client, FIRST_QUESTION)
-        print(f"the first question waited {first.result():.1f} s, the second {second:.3f} s")
+        first = asyncio.ensure_future(execute(client, FIRST[name]))
+        report(f"first {name}", await measure(client, first))
+        second = asyncio.ensure_future(execute(client, FIRST[name]))
+        report(f"second {name}", await measure(client, second))
+        print(f"the first {name} took {first.result():.2f} s, the second {second.result():.3f} s")
 
 
 def main() -> None:
+    for name in FIRST:
+        serve_and_run(name)
+
+
+def serve_and_run(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "modelwire", "serve", f"--data-dir={folder}", f"--port={port}"]
-        environment = {**os.environ, "MODELWIRE_ADMIN_KEY": ADMIN_KEY}
+        environment = {
+            **os.environ,
+            "MODELWIRE_ADMIN_KEY": ADMIN_KEY,
+            "MODELWIRE_OUTBOUND_PRIVATE_ADDRESSES": "true",
+        }
         server = subprocess.Popen(
             command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            asyncio.run(asyncio.wait_for(run(f"http://127.0.0.1:{port}"), 120))
+            asyncio.run(asyncio.wait_for(run(f"http://127.0.0.1:{port}", name), 120))
         finally:
             server.terminate()
             server.wait()
