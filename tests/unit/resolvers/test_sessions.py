@@ -117,6 +117,19 @@ async def test_a_session_has_what_its_key_has(visitor: Any, key: CreatedApiKey, 
     assert signed_in.refresh_token not in repr(signed_in)
 
 
+async def test_whoever_uses_a_session_uses_its_key(visitor: Any, key: CreatedApiKey, clock: Clock) -> None:
+    context = visitor()
+    keys = context.store.api_keys
+    signed_in = await enter(context, key)
+    await keys.write_uses()
+    clock.pass_(minutes=5)
+    await who(context.store, signed_in, clock())
+    await keys.write_uses()
+    found = await keys.find(key.key.id)
+    assert found is not None
+    assert found.last_used_at == START + timedelta(minutes=5)
+
+
 async def test_rights_are_those_of_the_key_now(
     visitor: Any, key: CreatedApiKey, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
