@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from ..subscriber import ConfigRefused, LiteLlm
@@ -24,6 +25,9 @@ from .litellm_guard import Guard
 _MAX_TEXT: Final = 20_000
 _GRACE_SECONDS: Final = 5.0
 """How long after the time of the call the kernel ends the process, if nobody else did."""
+
+_MEMORY_BYTES: Final = 512 * 1024 * 1024
+"""How much memory a call may take beyond what LiteLLM takes when it is loaded."""
 
 _MESSAGES: Final = [
     {
@@ -69,11 +73,23 @@ def rehearse() -> None:
 
 
 def _limit(seconds: float) -> None:
+    _limit_memory()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     # What is in its memory is in no file either.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _limit_memory() -> None:
+    """A small answer can be a huge one when it is unpacked, which is done here."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        # Not on Linux: what a process has mapped is not known, and a limit could be too low.
+        return
+    size = pages * resource.getpagesize() + _MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 def _end_with(channel: socket.socket) -> None:

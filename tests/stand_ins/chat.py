@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import socket
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,6 +158,16 @@ _FORMATS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 )
 
 
+def _bomb(reply: Any) -> bytes:
+    """A good answer, and behind it a gigabyte of blanks in a megabyte."""
+    # Without a checksum, which would not be that of the repetitions.
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    head = packer.compress(json.dumps(reply).encode()) + packer.flush(zlib.Z_FULL_FLUSH)
+    # What follows a full flush stands for itself, and can be repeated.
+    block = packer.compress(b" " * 1024 * 1024) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + block * 1024 + packer.flush()
+
+
 def _sent_key(headers: dict[str, str]) -> str:
     for name in ("x-api-key", "x-goog-api-key"):
         if name in headers:
@@ -185,6 +196,8 @@ async def running_chat_stand_in() -> AsyncIterator[ChatStandIn]:
             return Response()
         if mode == "redirect":
             return RedirectResponse(stand_in.redirect_to, status_code=307)
+        if mode == "bomb":
+            return Response(_bomb(reply(body)), media_type="application/json", headers={"content-encoding": "deflate"})
         if mode == "huge":
             return Response(b'{"x": "' + b"x" * 400_000 + b'"}', media_type="application/json")
         if mode == "text":

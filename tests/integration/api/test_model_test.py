@@ -196,6 +196,12 @@ class TestWhatItCosts:
         small = calling(client, max_bytes=100_000)
         assert await problem(small, **given("openai", f"{stand_in.url}/huge")) == "BAD_ANSWER"
 
+    @pytest.mark.parametrize("provider", ["openai", "anthropic"])
+    async def test_an_answer_that_is_huge_when_unpacked_takes_no_memory(
+        self, tester: Any, stand_in: ChatStandIn, provider: str
+    ) -> None:
+        assert await problem(tester, **given(provider, f"{stand_in.url}/bomb")) == "PROVIDER"
+
     async def test_something_else_than_an_answer(self, tester: Any, stand_in: ChatStandIn) -> None:
         assert await problem(tester, **given("openai", f"{stand_in.url}/text")) == "PROVIDER"
 
