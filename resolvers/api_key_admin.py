@@ -12,6 +12,7 @@ from .api_keys import known_scopes, opens_no_more
 from .cursors import decode_cursor, encode_cursor
 from .errors import BadUserInput, Forbidden, LastAdminKey, NotFound, translates_store_errors
 from .model_configs import page_size
+from .validation import can_be_stored
 
 _LIST = "apiKeys"
 _BATCH = 200
@@ -71,6 +72,8 @@ async def revoke(context: Context, *, id: str, force: bool = False) -> ApiKey:  
                 ("input", "id"),
             )
 
+    if not can_be_stored(id):
+        raise _not_found()
     revoked = await context.store.api_keys.revoke(id, by=principal.subject, at=now, check=check)
     if revoked is None or not _sees(principal, revoked):
         raise _not_found()

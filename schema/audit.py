@@ -22,7 +22,8 @@ class AuditEntry:
     )
     actor: str = strawberry.field(
         description="Who did it, such as `api_key:k3j9x2q8ab`; `system` for the server itself, `anonymous` for "
-        "somebody without a valid credential."
+        "somebody without a valid credential, `local` for the command line on the server's machine, and `no_auth` for "
+        "whoever asked a server with `--no-auth`."
     )
     details: JSON = strawberry.field(
         description="What is to be said of this action, by name: of a config its `id`, `alias` and `version`, of a "

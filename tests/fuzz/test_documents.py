@@ -23,7 +23,8 @@ from fuzz.values import CANARY, Knowledge
 from live_server import LiveServer, live_server
 
 SCHEMA = exported_schema()
-CODES = {"BAD_USER_INPUT", "FORBIDDEN", "LIMIT_EXCEEDED"}
+# UNAUTHENTICATED: of those that sign in with a credential that is none.
+CODES = {"BAD_USER_INPUT", "FORBIDDEN", "LIMIT_EXCEEDED", "UNAUTHENTICATED"}
 # What resolvers say to a subscription under BAD_USER_INPUT. Anything else is said of the document itself.
 RESOLVERS_WORDS = ("since must be", "by names", "a watch names")
 

@@ -163,6 +163,11 @@ async def test_revoking(client: Any) -> None:
     assert edge["node"]["revokedAt"] == revoked["apiKey"]["revokedAt"]
 
 
+@pytest.mark.parametrize("key_id", ["", "unknown", "\0", "\ud800", "x" * 100_000])
+async def test_an_id_that_nothing_has(client: Any, key_id: str) -> None:
+    assert (await client.mutate(REVOKE, id=key_id))["__typename"] == "NotFound"
+
+
 async def test_a_mightier_key_is_seen_and_not_revoked(client_with: As) -> None:
     small = client_with(Scope.API_KEY_ADMIN, Scope.MODEL_CONFIG_READ)
     await add(small.store, "mighty", scopes=frozenset(scope.value for scope in Scope))
