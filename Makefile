@@ -7,6 +7,8 @@ PYTHON ?= python3
 JOBS ?= 3
 export UV_PYTHON_DOWNLOADS := never
 export LITELLM_LOCAL_MODEL_COST_MAP := True
+# The tests start hundreds of processes: what they import is compiled once, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup console check-console demo check check-long format lint types imports schema test build lock clean

@@ -14,8 +14,8 @@ from modelwire.resolvers.access import Scope
 from modelwire.resolvers.merge import draft_of
 from modelwire.store import Keyring, ModelConfigDraft, Retention, Secrets, open_store
 
-CANARY = "sk-canary-0123456789abcdef"
-OTHER_CANARY = "sk-canary-fedcba9876543210"
+CANARY = "sk-canary-0123456789abCDEF"
+OTHER_CANARY = "sk-canary-9876543210fedcWXYZ"
 HISTORY = """
 query ($by: ModelConfigRef!, $first: Int, $after: String) {
   modelConfig(by: $by) {
@@ -102,7 +102,7 @@ class TestHistory:
         page = await client.run(HISTORY, by={"alias": "a"})
         text = json.dumps(page)
         assert "canary" not in text
-        assert not any(hint in text for hint in ("cdef", "3210"))
+        assert not any(hint in text for hint in ("CDEF", "WXYZ"))
         fourth, third, second, first = await versions(client, "a")
         secret = {"path": ["auth", "apiKey"], "before": None, "after": None, "secret": True}
         headers = {"path": ["params", "extra_headers"], "before": None, "after": None, "secret": True}
@@ -238,7 +238,7 @@ class TestRollback:
         )
         result = await rolled_back(client, two, 1)
         assert result["droppedCredentials"] is False
-        assert result["modelConfig"]["auth"]["apiKey"] == {"reference": None, "hint": "3210"}
+        assert result["modelConfig"]["auth"]["apiKey"] == {"reference": None, "hint": "WXYZ"}
         params = await client.litellm_params("a")
         assert params["api_key"] == OTHER_CANARY
         assert params["extra_headers"] == {"X-Key": "today-canary"}
@@ -284,7 +284,7 @@ class TestRollback:
         four = await updated(client, three, auth=api_key(CANARY))
         kept = await rolled_back(client, four, 1)
         assert kept["modelConfig"]["version"] == 4
-        assert kept["modelConfig"]["auth"]["apiKey"]["hint"] == "cdef"
+        assert kept["modelConfig"]["auth"]["apiKey"]["hint"] == "CDEF"
 
     async def test_half_a_pair_of_credentials_is_never_mixed_with_the_other_half(self, client: Any) -> None:
         pair = {"accessKeyId": "os.environ/AWS_ACCESS_KEY_ID", "secretAccessKey": "os.environ/AWS_SECRET_ACCESS_KEY"}
@@ -295,7 +295,7 @@ class TestRollback:
             auth={"awsIam": {"accessKeyId": CANARY, "secretAccessKey": None, "regionName": "eu-west-2"}},
         )
         auth = (await rolled_back(client, two, 1))["modelConfig"]["auth"]
-        assert auth["accessKeyId"] == {"reference": None, "hint": "cdef"}
+        assert auth["accessKeyId"] == {"reference": None, "hint": "CDEF"}
         assert auth["secretAccessKey"] is None
         assert auth["regionName"] == "eu-west-1"
 
