@@ -16,6 +16,7 @@ from modelwire.resolvers import litellm_process
 from modelwire.resolvers.access import ALL_SCOPES, Scope
 from modelwire.resolvers.model_test_text import MASK
 from modelwire.resolvers.outbound import Outbound, OutboundPolicy
+from modelwire.store import ModelConfig, Secrets, Store, UnknownKey
 
 TEST = """
 mutation ($input: TestModelConfigInput!) {
@@ -303,6 +304,19 @@ class TestStoredConfigs:
         config = await tester.create("mine", **given("ollama_chat", "https://h.example"))
         assert (await run(tester, id=config["id"], apiBase=f"{stand_in.url}/ok", auth={"none": True}))["success"]
         assert all("authorization" not in sent for _, sent, _ in stand_in.requests)
+
+    async def test_that_cannot_be_opened_any_more(
+        self, tester: Any, stand_in: ChatStandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lost(_store: Store, _config: ModelConfig) -> Secrets:
+            raise UnknownKey("old")
+
+        config = await tester.create("mine", **given("openai", f"{stand_in.url}/ok"))
+        monkeypatch.setattr(Store, "open_secrets", lost)
+        result = await tester.mutate(TEST, id=config["id"])
+        assert (result["__typename"], result["path"]) == ("InvalidInput", ["input", "auth"])
+        assert "'old'" in result["message"]
+        assert (await run(tester, id=config["id"], auth=KEYED))["success"]
 
 
 class TestReferences:
