@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import site
 import ssl
 import sys
+import sysconfig
 from collections.abc import Callable
 from typing import Any, Final
 
 _SYSTEM_FILES: Final = (
-    *("/dev/null", "/dev/urandom", "/etc/ssl", "/etc/pki", "/etc/os-release", "/usr/lib/os-release"),
-    *("/etc/lsb-release", "/usr/share/zoneinfo", "/etc/localtime"),
+    *("/dev/null", "/dev/urandom", "/etc/os-release", "/usr/lib/os-release", "/etc/lsb-release"),
+    *("/usr/share/zoneinfo", "/etc/localtime"),
+    *("/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/ca-trust"),
+)
+_NEVER: Final = (
+    *("socket.gethostbyname", "socket.gethostbyaddr", "socket.sendto", "socket.sendmsg", "socket.bind"),
+    *("os.system", "pty.spawn"),
+)
+# The first call that leads nowhere and is not confined, and imports, may need these.
+_NEVER_WHEN_CONFINED: Final = (
+    *("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.kill", "os.killpg"),
+    *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.utime"),
+    *("os.chmod", "os.chown", "os.setxattr", "os.removexattr"),
 )
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -30,18 +41,9 @@ class Guard:
         self._checks: dict[str, Callable[[tuple[Any, ...]], bool]] = {
             "socket.connect": lambda arguments: self._is_peer(arguments[1]),
             "socket.getaddrinfo": lambda arguments: self._is_peer(arguments[:2]),
-            "socket.gethostbyname": lambda _: False,
-            "socket.gethostbyaddr": lambda _: False,
-            "socket.sendto": lambda _: False,
-            "socket.sendmsg": lambda _: False,
-            "socket.bind": lambda _: False,
             "open": self._may_open,
-            "subprocess.Popen": lambda _: self._readable is None,
-            "os.system": lambda _: False,
-            "os.exec": lambda _: self._readable is None,
-            "os.posix_spawn": lambda _: self._readable is None,
-            "os.fork": lambda _: self._readable is None,
-            "pty.spawn": lambda _: False,
+            **dict.fromkeys(_NEVER, lambda _: False),
+            **dict.fromkeys(_NEVER_WHEN_CONFINED, lambda _: self._readable is None),
         }
 
     def install(self) -> None:
@@ -53,7 +55,9 @@ class Guard:
         self._peer = (host, port)
         authorities = ssl.get_default_verify_paths()
         roots = [
-            *(sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages(), *sys.path, *_SYSTEM_FILES),
+            # Not the prefixes themselves: a data folder may lie in one.
+            *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+            *(*sys.path, *_SYSTEM_FILES),
             *(authorities.cafile, authorities.capath, authorities.openssl_cafile, authorities.openssl_capath),
             *(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")),
             *mimetypes.knownfiles,
