@@ -16,7 +16,7 @@ from .. import __version__
 from .connection import websocket_url
 from .environment import DEFAULT_ALLOWED_ENV
 from .errors import ConfigurationError, ProviderClosed
-from .link import Link
+from .links import Links
 from .model import LiteLlm
 from .replica import AliasReplica
 from .status import LinkStatus, ModelStatus
@@ -73,7 +73,7 @@ class DynamicModelProvider:
             "labels": dict(labels or {}),
         }
         self._allowed_env = tuple(allowed_env)
-        self._link = Link(address, token=source, component=introduction, timing=self._timing)
+        self._links = Links(address, token=source, component=introduction, timing=self._timing)
         self._models: dict[str, LiteLlm] = {}
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class DynamicModelProvider:
         self._check_open()
         if self._task is not None:
             raise RuntimeError("the provider is in use already: make one per `async with`")
-        self._task = asyncio.create_task(self._link.run(), name="modelwire-link")
+        self._task = asyncio.create_task(self._links.run(), name="modelwire-link")
         return self
 
     async def __aexit__(
@@ -100,21 +100,21 @@ class DynamicModelProvider:
             if self._closed:
                 return
             self._closed = True
-        self._link.closed()
+        self._links.closed()
         for model in self._models.values():
             model._close()
 
     @property
     def link(self) -> LinkStatus:
         """How fresh the models' configurations are."""
-        return self._link.status
+        return self._links.status
 
     def on_link_change(self, callback: Callable[[LinkStatus, LinkStatus], object]) -> None:
         """Have `callback(old, new)` called in the event loop's thread after each change of `link`.
 
         What it raises is logged and harms nobody. Raises TypeError for a coroutine function.
         """
-        self._link.on_change.add(callback)
+        self._links.on_change.add(callback)
 
     def get_lite_llm_model(self, alias: str) -> LiteLlm:
         """Give the model of an alias at once; it becomes ready by itself. The same alias gives the same object.
@@ -133,7 +133,7 @@ class DynamicModelProvider:
                     _override=self._override,
                     _override_seconds=self._timing.override_seconds,
                 )
-                self._link.add(AliasReplica(model))
+                self._links.add(AliasReplica(model))
         return model
 
     @contextmanager

@@ -22,7 +22,7 @@ class LinkState(StrEnum):
     """How fresh the configurations are."""
 
     CONNECTING = "connecting"
-    """The first connection is being made: not all that was asked for is known yet."""
+    """A first connection is being made: not all that was asked for is known yet."""
     LIVE = "live"
     """Everything that was asked for is current, and changes arrive as they happen."""
     STALE = "stale"

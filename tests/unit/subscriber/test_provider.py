@@ -35,7 +35,7 @@ def test_what_is_malformed_is_named_and_not_shown(name: str) -> None:
 async def test_variables_stand_in_for_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, variable in VARIABLES.items():
         monkeypatch.setenv(variable, f"{GIVEN[name]}\n")
-    link = DynamicModelProvider()._link
+    link = DynamicModelProvider()._links
     assert await link._token.get() == "canary-secret"
     assert link._component["name"] == "orders-agent"
 
@@ -48,10 +48,10 @@ def test_a_configuration_error_is_a_value_error() -> None:
 def test_the_link_tells_who_we_are() -> None:
     provider = DynamicModelProvider(**GIVEN, kind="agent", labels={"region": "eu"})
     other = DynamicModelProvider(**GIVEN)
-    component = provider._link._component
+    component = provider._links._component
     assert set(component) == {"instanceId", "name", "kind", "libraryVersion", "labels"}
     assert (component["kind"], component["labels"]) == ("agent", {"region": "eu"})
-    assert component["instanceId"] != other._link._component["instanceId"]
+    assert component["instanceId"] != other._links._component["instanceId"]
 
 
 def test_a_model_is_there_at_once_and_shared() -> None:

@@ -1,0 +1,97 @@
+"""All that a component is subscribed to, over as few sockets as the server permits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from .callbacks import Callbacks
+from .link import Link, Operation
+from .status import LinkState, LinkStatus
+
+if TYPE_CHECKING:
+    from .protocol import Json
+    from .timing import Timing
+    from .token import TokenSource
+
+OPERATIONS_PER_SOCKET = 40
+"""The server permits 50 at a time, and counts those that were ended and still clean up."""
+
+
+class Links:
+    """Keeps operations subscribed: the first ones on one link, and further ones on further links.
+
+    `component` is how this process introduces itself on each socket. `run()` works until it is cancelled. `add` may be
+    called from any thread, before and while it runs.
+    """
+
+    def __init__(self, url: str, *, token: TokenSource, component: Mapping[str, Json], timing: Timing) -> None:
+        self._url = url
+        self._token = token
+        self._component = component
+        self._timing = timing
+        self._links = [self._link()]
+        self._room = OPERATIONS_PER_SOCKET
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._status = LinkStatus(LinkState.CONNECTING, datetime.now(UTC))
+        self.on_change = Callbacks[LinkStatus]()
+
+    @property
+    def status(self) -> LinkStatus:
+        """The least of all sockets: stale when one is, live only when all are; with what last went wrong on any."""
+        return self._status
+
+    def add(self, operation: Operation) -> None:
+        """Subscribe to one more operation, now and after every reconnect."""
+        with self._lock:
+            if self._room == 0:
+                self._links.append(self._link())
+                self._room = OPERATIONS_PER_SOCKET
+            self._room -= 1
+            link = self._links[-1]
+        link.add(operation)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def run(self) -> None:
+        """Run all links, those too that are added meanwhile, until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        running = 0
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._wake.clear()
+                for link in self._links[running:]:
+                    running += 1
+                    tasks.create_task(link.run(), name=f"modelwire-link-{running}")
+                    self._update(self._status.last_error)
+                await self._wake.wait()
+
+    def closed(self) -> None:
+        """Note that the links were ended on purpose."""
+        for link in self._links:
+            link.closed()
+
+    def _link(self) -> Link:
+        link = Link(self._url, token=self._token, component=self._component, timing=self._timing)
+        link.on_change.add(self._changed)
+        return link
+
+    def _changed(self, old: LinkStatus, new: LinkStatus) -> None:
+        self._update(self._status.last_error if new.last_error == old.last_error else new.last_error)
+
+    def _update(self, last_error: str | None) -> None:
+        """Change the status: the only place where this happens."""
+        old, states = self._status, {link.status.state for link in self._links}
+        state = next(state for state in _LEAST_FIRST if state in states)
+        since = old.since if state is old.state else datetime.now(UTC)
+        self._status = LinkStatus(state, since, last_error)
+        if self._status != old:
+            self.on_change.notify(old, self._status)
+
+
+_LEAST_FIRST = (LinkState.CLOSED, LinkState.STALE, LinkState.CONNECTING, LinkState.LIVE)

@@ -1,0 +1,47 @@
+"""More aliases than the server permits operations on one connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from live_server import LiveServer, live_server, until
+
+from modelwire.server.graphql.limits import Limits
+from modelwire.store import ModelConfigDraft
+from modelwire.subscriber import DynamicModelProvider, LinkState
+from modelwire.subscriber.links import OPERATIONS_PER_SOCKET
+
+from .conftest import FAST
+
+ALIASES = [f"alias-{number}" for number in range(120)]
+
+
+async def write(server: LiveServer, version: int) -> None:
+    """Create or change all of them, in one transaction."""
+    async with server.services.store.transaction(by="test") as transaction:
+        for alias in ALIASES:
+            draft = ModelConfigDraft(alias=alias, provider="openai", model=f"{alias}-{version}")
+            old = await transaction.find(alias=alias)
+            await (transaction.create(draft) if old is None else transaction.update(old, draft))
+
+
+async def test_120_aliases_follow_at_once(tmp_path: Path) -> None:
+    assert Limits().operations_per_connection > OPERATIONS_PER_SOCKET
+    async with live_server(tmp_path) as server:
+        await write(server, 1)
+        async with DynamicModelProvider(server.url, token=server.admin_key, component="test", _timing=FAST) as provider:
+            models = [provider.get_lite_llm_model(alias) for alias in ALIASES[:60]]
+            await until(lambda: provider.link.state is LinkState.LIVE, 120)
+            # And further ones while it runs.
+            models += [provider.get_lite_llm_model(alias) for alias in ALIASES[60:]]
+            for model in models:
+                await model.wait_ready(timeout_seconds=120)
+            assert [model.settings and model.settings.model for model in models] == [
+                f"openai/{alias}-1" for alias in ALIASES
+            ]
+            await until(lambda: provider.link.state is LinkState.LIVE, 120)
+            assert provider.link.last_error is None
+            await write(server, 2)
+            await until(lambda: all(model.version == 2 for model in models), 120)
+            assert len(server.uvicorn.server_state.connections) == 3
+        await until(lambda: not server.uvicorn.server_state.connections, 120)
