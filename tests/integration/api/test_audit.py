@@ -27,7 +27,9 @@ async def entries(client: Any, **arguments: Any) -> list[dict[str, Any]]:
 
 async def test_what_is_done_by_the_api_is_in_it_newest_first_and_without_secrets(client: Any) -> None:
     auth = {"apiKey": {"apiKey": CANARY}}
-    config = await client.create("a", provider="openai", auth=auth, params={"extra_headers": {"X": CANARY}, "n": 471108154711})
+    config = await client.create(
+        "a", provider="openai", auth=auth, params={"extra_headers": {"X": CANARY}, "n": 471108154711}
+    )
     renamed = (await client.update(config, alias="b"))["modelConfig"]
     await client.mutate(ROLLBACK, id=config["id"], expectedVersion=renamed["version"], toVersion=1)
     await client.mutate(
