@@ -6,6 +6,9 @@ from .api_keys import ApiKeys
 from .audit import AuditAction, AuditEntry, AuditEvent, AuditLog
 from .audit_chain import AuditReport, verify_audit_log
 from .backup import Copied, back_up, renew_identity, restore
+from .component_lists import BindingsOf, ComponentListing
+from .component_records import Acknowledgement, Binding, BindingState, Bound, Component, Outcome, PresenceBatch, Rollout
+from .components import Components, component_id
 from .database import database_location
 from .errors import (
     AliasInUse,
@@ -47,6 +50,7 @@ from .watch import RemovedConfig, WatchBookmark, WatchChange, WatchEvent, WatchS
 
 __all__ = [
     "DEFAULT_ALIASES",
+    "Acknowledgement",
     "AliasInUse",
     "AliasPatterns",
     "ApiKey",
@@ -58,8 +62,15 @@ __all__ = [
     "AuditReport",
     "Auth",
     "AuthType",
+    "Binding",
+    "BindingState",
+    "BindingsOf",
+    "Bound",
     "Change",
     "Compacted",
+    "Component",
+    "ComponentListing",
+    "Components",
     "Copied",
     "DatabaseOptions",
     "EndReason",
@@ -73,11 +84,14 @@ __all__ = [
     "ModelConfigDraft",
     "Operation",
     "OrderBy",
+    "Outcome",
     "Place",
     "Position",
+    "PresenceBatch",
     "RemovedConfig",
     "Resealed",
     "Retention",
+    "Rollout",
     "SchemaMismatch",
     "SealedRows",
     "Secrets",
@@ -96,6 +110,7 @@ __all__ = [
     "WatchEvent",
     "WatchSnapshot",
     "back_up",
+    "component_id",
     "database_location",
     "migrate",
     "new_key",

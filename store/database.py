@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -62,8 +62,10 @@ class Connection:
         self._connection = connection
         self._errors = errors
 
-    async def execute(self, statement: Executable, row: Mapping[str, Any] | None = None) -> CursorResult[Any]:
-        """Execute a statement, with `row` as its parameters. Raises StoreError."""
+    async def execute(
+        self, statement: Executable, row: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Execute a statement, with `row` as its parameters, or once for each of several rows. Raises StoreError."""
         with self._errors.translated():
             return await _to_the_end(self._connection.execute(statement, row))
 

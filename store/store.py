@@ -14,6 +14,7 @@ from .api_keys import ApiKeys
 from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions
 from .commits import follow_commits
+from .components import Components
 from .database import Connection, Database
 from .errors import Compacted, StoreUnavailable
 from .listing import Listing, Place, find_page
@@ -59,6 +60,7 @@ class Store:
         self.api_keys = ApiKeys(database, self._access)
         self.sessions = Sessions(database, self._access)
         self.audit_log = AuditLog(database)
+        self.components = Components(database)
         self.sealed_rows = SealedRows(database, keyring)
 
     @property

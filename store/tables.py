@@ -46,6 +46,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 # Uniqueness and order of aliases go by code point on every database; SQLite's default collation does that already.
 Alias = String(100).with_variant(String(100, collation="C"), "postgresql")
 
+# Pages of lists are sorted by these, by code point too.
+ComponentName = Text().with_variant(Text(collation="C"), "postgresql")
+Reference = String(110).with_variant(String(110, collation="C"), "postgresql")
+
 # Text, not PostgreSQL's jsonb: numbers come back as they were written.
 JsonText = JSON(none_as_null=True)
 
@@ -141,6 +145,58 @@ sessions = Table(
     Column("end_reason", Text),
     Index("sessions_api_key_id", "api_key_id"),
     Index("sessions_expires_at", "expires_at"),
+)
+
+# Server processes that hold components. One row to renew says of all of them that they are still connected.
+component_servers = Table(
+    "component_servers",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("lease_until", UtcDateTime, nullable=False),
+)
+
+# `server` null: the socket was closed, at `disconnected_at`.
+components = Table(
+    "components",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("instance_id", Text, nullable=False),
+    Column("name", ComponentName, nullable=False),
+    Column("kind", Text),
+    Column("library_version", Text),
+    Column("labels", JsonText, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("server", String(32)),
+    Column("connected_at", UtcDateTime, nullable=False),
+    Column("disconnected_at", UtcDateTime),
+    Index("components_name", "name", "id"),
+    Index("components_server", "server"),
+)
+
+# What components watch by name, and which version of it was sent to them. `reference` is `alias:…` or `id:…`.
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("component_id", String(32), primary_key=True),
+    Column("reference", Reference, primary_key=True),
+    Column("alias", Alias, nullable=False),
+    Column("config_id", String(20)),
+    Column("delivered_version", Integer),
+    Index("bindings_config_id", "config_id"),
+)
+
+# A table of its own: a component may say what it runs before anybody has noted that it was sent.
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("component_id", String(32), primary_key=True),
+    Column("config_id", String(20), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("outcome", String(10), nullable=False),
+    Column("applied_version", Integer),
+    Column("reason", Text),
+    Column("message", Text),
+    Column("acknowledged_at", UtcDateTime, nullable=False),
 )
 
 audit_log = Table(

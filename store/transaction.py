@@ -11,6 +11,8 @@ from sqlalchemy import CursorResult, Delete, Insert, Select, Update, delete, ins
 
 from .audit import AuditAction, AuditEvent, append
 from .change_log import change_of, config_of, find_config, find_configs, find_version, new_config_id, state_columns
+from .component_lists import using
+from .component_records import Binding
 from .database import Connection
 from .errors import AliasInUse, StoreUnavailable
 from .records import Change, Json, ModelConfig, ModelConfigDraft, Operation, Secrets, Selector
@@ -111,6 +113,10 @@ class Transaction:
         )
         self._remember(AuditAction.MODEL_CONFIG_DELETE, config.id, config.version + 1, alias=config.alias)
         return change_of(row)
+
+    async def users(self, config: ModelConfig, *, first: int) -> list[Binding]:
+        """The first bindings of a config whose components are connected."""
+        return await using(self._connection, config.id, now=self._at, first=first)
 
     def open_secrets(self, config: ModelConfig) -> Secrets:
         """As `Store.open_secrets`."""

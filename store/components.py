@@ -1,0 +1,191 @@
+"""Components: who is connected, which configs they were sent, and what they say that they run.
+
+None of it is in the change log, and writing it makes no revision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, delete, insert, select, tuple_, update
+
+from .component_lists import BindingsOf, ComponentListing, bindings_page, components_page, rollouts
+from .component_records import Acknowledgement, Binding, Component, Outcome, PresenceBatch, Rollout
+from .database import Connection, Database
+from .records import AliasPatterns
+from .tables import acknowledgements, bindings, component_servers, components
+
+_T = TypeVar("_T")
+
+# Rows that one statement names: SQLite and PostgreSQL bound their parameters.
+_CHUNK = 500
+
+
+def component_id(subject: str, instance_id: str) -> str:
+    """The id of what calls itself `instance_id` with the credentials of `subject`: nobody else can be it."""
+    return hashlib.sha256(json.dumps([subject, instance_id]).encode()).hexdigest()[:32]
+
+
+class Components:
+    """The components of a store. Methods raise StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, batch: PresenceBatch) -> None:
+        """Note all that a server process knows anew, in one transaction, and that it is there until `lease_until`.
+
+        A component that connected begins without bindings; acknowledgements of a version older than the last are left
+        out. `gone` are marked as disconnected unless another server has them by now.
+        """
+        async with self._database.write() as connection:
+            await _lease(connection, batch)
+            ids = [component.id for component in batch.connected]
+            await _delete(connection, bindings, ["component_id"], ids)
+            rows = [_component_row(component, batch.server) for component in batch.connected]
+            await _replace(connection, components, ["id"], rows)
+            await _delete(connection, bindings, ["component_id", "reference"], batch.unbound)
+            await _replace(connection, bindings, ["component_id", "reference"], [_row(each) for each in batch.bound])
+            for some in _chunks(sorted(batch.gone)):
+                mine = (components.c.id.in_(some), components.c.server == batch.server)
+                gone = {"server": None, "disconnected_at": batch.at}
+                await connection.execute(update(components).where(*mine).values(gone))
+            await _acknowledge(connection, batch.acknowledgements)
+
+    async def leave(self, server: str, *, at: datetime) -> None:
+        """Note that a server process stops: all that it has is disconnected."""
+        async with self._database.write() as connection:
+            await _disconnect(connection, server, at)
+
+    async def present(self, server: str) -> frozenset[str]:
+        """The ids of the components that are noted as connected to a server process."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(components.c.id).where(components.c.server == server))
+            return frozenset(row.id for row in found)
+
+    async def has(self, id: str) -> bool:  # noqa: A002 - the API's name
+        """Whether there is a component with this id, connected or not."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(components.c.id).where(components.c.id == id))
+            return found.first() is not None
+
+    async def forget(self, *, now: datetime, before: datetime) -> int:
+        """Let go of the servers whose lease is over, and take out the components that disconnected before this time;
+        how many there were.
+        """
+        async with self._database.write() as connection:
+            over = select(component_servers).where(component_servers.c.lease_until <= now)
+            for row in (await connection.execute(over)).all():
+                await _disconnect(connection, row.id, row.lease_until)
+            old = select(components.c.id).where(components.c.server.is_(None), components.c.disconnected_at < before)
+            ids = [row.id for row in await connection.execute(old)]
+            await _delete(connection, acknowledgements, ["component_id"], ids)
+            await _delete(connection, bindings, ["component_id"], ids)
+            await _delete(connection, components, ["id"], ids)
+            return len(ids)
+
+    async def page(
+        self, listing: ComponentListing, *, now: datetime, first: int, after: tuple[str, str] | None = None
+    ) -> list[Component]:
+        """The first `first` components of a list, or all there are, behind one with this name and id."""
+        async with self._database.read() as connection:
+            return await components_page(connection, listing, now=now, first=first, after=after)
+
+    async def bindings(
+        self,
+        of: BindingsOf,
+        ids: Collection[str],
+        *,
+        visible: AliasPatterns,
+        now: datetime,
+        first: int,
+        after: tuple[str, str, str] | None = None,
+    ) -> Mapping[str, list[Binding]]:
+        """For each of these configs or components its bindings, in the order of (component's name, component's id,
+        reference): the first `first` behind `after`. Those without any are not in it. `ids` are at most 500.
+        """
+        async with self._database.read() as connection:
+            return await bindings_page(connection, of, ids, visible=visible, now=now, first=first, after=after)
+
+    async def rollouts(self, config_ids: Collection[str], *, now: datetime) -> Mapping[str, Rollout]:
+        """How far each of these configs (at most 500) has come; those that no component uses are not in it."""
+        async with self._database.read() as connection:
+            return await rollouts(connection, config_ids, now=now)
+
+
+async def _lease(connection: Connection, batch: PresenceBatch) -> None:
+    renew = update(component_servers).where(component_servers.c.id == batch.server)
+    if not (await connection.execute(renew.values(lease_until=batch.lease_until))).rowcount:
+        row = {"id": batch.server, "lease_until": batch.lease_until}
+        await connection.execute(insert(component_servers), row)
+
+
+async def _disconnect(connection: Connection, server: str, at: datetime) -> None:
+    theirs = update(components).where(components.c.server == server)
+    await connection.execute(theirs.values(server=None, disconnected_at=at))
+    await connection.execute(delete(component_servers).where(component_servers.c.id == server))
+
+
+async def _acknowledge(connection: Connection, given: Sequence[Acknowledgement]) -> None:
+    for some in _chunks(given):
+        keys = [(each.component_id, each.config_id) for each in some]
+        where = tuple_(acknowledgements.c.component_id, acknowledgements.c.config_id).in_(keys)
+        known = {
+            (row.component_id, row.config_id): row
+            for row in await connection.execute(select(acknowledgements).where(where))
+        }
+        rows = []
+        for each in some:
+            before = known.get((each.component_id, each.config_id))
+            if before is None or each.version >= before.version:
+                rows.append(_acknowledged(each, None if before is None else before.applied_version))
+        await _replace(connection, acknowledgements, ["component_id", "config_id"], rows)
+
+
+def _acknowledged(given: Acknowledgement, applied: int | None) -> dict[str, Any]:
+    return {
+        "component_id": given.component_id,
+        "config_id": given.config_id,
+        "version": given.version,
+        "outcome": given.outcome.value,
+        # What is refused does not displace what is in use.
+        "applied_version": given.version if given.outcome is Outcome.APPLIED else applied,
+        "reason": given.reason,
+        "message": given.message,
+        "acknowledged_at": given.at,
+    }
+
+
+def _component_row(component: Component, server: str) -> dict[str, Any]:
+    row = {column.name: getattr(component, column.name) for column in components.c if column.name in _OF_COMPONENTS}
+    return {**row, "labels": dict(component.labels), "server": server, "disconnected_at": None}
+
+
+_OF_COMPONENTS = {"id", "instance_id", "name", "kind", "library_version", "subject", "connected_at"}
+
+
+def _row(bound: Any) -> dict[str, Any]:
+    return {column.name: getattr(bound, column.name) for column in bindings.c}
+
+
+async def _replace(connection: Connection, table: Table, key: list[str], rows: list[dict[str, Any]]) -> None:
+    """Put rows in the place of those with the same key: all writers are serialised, so nobody is between."""
+    keys = [row[key[0]] if len(key) == 1 else tuple(row[name] for name in key) for row in rows]
+    await _delete(connection, table, key, keys)
+    for some in _chunks(rows):
+        await connection.execute(insert(table), some)
+
+
+async def _delete(connection: Connection, table: Table, key: list[str], keys: Sequence[Any]) -> None:
+    column: Any = table.c[key[0]] if len(key) == 1 else tuple_(*(table.c[name] for name in key))
+    for some in _chunks(keys):
+        await connection.execute(delete(table).where(column.in_(some)))
+
+
+def _chunks(items: Sequence[_T]) -> Iterator[list[_T]]:
+    for start in range(0, len(items), _CHUNK):
+        yield list(items[start : start + _CHUNK])
