@@ -181,7 +181,13 @@ class AliasPatterns:
 
 @lru_cache(maxsize=1024)
 def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+    first, *rest = (re.escape(part) for part in pattern.split("*"))
+    if not rest:
+        return re.compile(first)
+    # Each part is taken where it first comes and not tried elsewhere, which finds a match if there is one: with
+    # backtracking, a pattern of many * would take for ever on an alias of the wrong kind.
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

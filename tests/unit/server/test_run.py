@@ -8,7 +8,7 @@ import pytest
 
 from modelwire.server.app import Start
 from modelwire.server.database import StartError
-from modelwire.server.run import announce, run_server
+from modelwire.server.run import _listen, announce, run_server
 from modelwire.server.settings import Settings
 
 KEY = "mw_aaaaaaaaaa_" + "0" * 64
@@ -30,6 +30,13 @@ def test_a_port_in_use_is_refused_before_anything_is_made(tmp_path: Path) -> Non
 def test_a_host_that_is_not_here_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(StartError, match="is no address of this machine"):
         run_server(settings(tmp_path, host=host, port=0))
+
+
+def test_no_answer_waits_for_the_acknowledgement_of_the_one_before(tmp_path: Path) -> None:
+    with _listen(settings(tmp_path, port=0)) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
