@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -72,7 +73,12 @@ async def open_socket(url: str, timing: Timing) -> AsyncIterator[ClientConnectio
         async with socket:
             if socket.subprotocol != SUBPROTOCOL:
                 raise ProtocolError(f"the server does not speak {SUBPROTOCOL}")
-            yield socket
+            try:
+                yield socket
+            except asyncio.CancelledError:
+                # Nothing went wrong: without this the server is told 1011.
+                await socket.close()
+                raise
     except ConnectionClosed as error:
         if error.rcvd is None:
             raise ConnectionLost("the connection broke") from error

@@ -15,7 +15,16 @@ from typing import Protocol as Interface
 from .backoff import backoff
 from .callbacks import Callbacks
 from .connection import open_socket
-from .errors import ConnectionFailed, ConnectionLost, LinkError, LinkSilent, OperationFailed, ProtocolError
+from .errors import (
+    ConnectionFailed,
+    ConnectionLost,
+    LinkError,
+    LinkSilent,
+    OperationFailed,
+    ProtocolError,
+    ProviderClosed,
+)
+from .forking import release_socket
 from .protocol import Acknowledged, Completed, Event, Failed, Json, Next, Pinged, Ponged, Protocol
 from .status import LinkState, LinkStatus
 from .token import Renewal, TokenSource
@@ -100,6 +109,7 @@ class Link:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._reached = False
+        self._socket: ClientConnection | None = None
         self._status = LinkStatus(LinkState.CONNECTING, datetime.now(UTC))
         self.on_change = Callbacks[LinkStatus]()
 
@@ -121,6 +131,8 @@ class Link:
             self._reached = False
             try:
                 await self._session()
+            except ProviderClosed:
+                return
             except Exception as error:  # noqa: BLE001 - a link never gives up, whatever went wrong; `_lost` logs it
                 retry = decide(error)
                 if self._reached:
@@ -133,10 +145,16 @@ class Link:
         """Note that the link was ended on purpose."""
         self._set(LinkState.CLOSED)
 
+    def release_socket(self) -> None:
+        """In the child of a fork: leave the socket to the parent."""
+        if self._socket is not None:
+            release_socket(self._socket.transport.get_extra_info("socket"))
+
     async def _session(self) -> None:
         """Live one socket's life. Always ends in an exception: a LinkError unless it is a bug."""
         token = await self._token.get()
         async with open_socket(self._url, self._timing) as socket:
+            self._socket = socket
             protocol = Protocol()
             hello = {"authorization": f"Bearer {token}", "component": self._component}
             told = await self._acknowledged(socket, protocol, hello)
@@ -279,6 +297,8 @@ class Link:
     def _set(self, state: LinkState, last_error: str | None = None) -> None:
         """Change the status: the only place where this happens. `last_error` None keeps the last one."""
         old = self._status
+        if old.state is LinkState.CLOSED:
+            return
         since = old.since if state is old.state else datetime.now(UTC)
         self._status = LinkStatus(state, since, old.last_error if last_error is None else last_error)
         if self._status != old:
@@ -298,12 +318,15 @@ class Link:
 
 
 def _apply(operation: Operation, data: Json, errors: tuple[Mapping[str, Json], ...]) -> Exception | None:
-    """Apply one event and give what went wrong. A ProtocolError is raised: it is the whole socket's."""
+    """Apply one event and give what went wrong. A ProtocolError is raised: it is the whole socket's.
+
+    So is ProviderClosed: a callback of the component closed it while the event was applied.
+    """
     if errors:
         return _operation_failed(errors)
     try:
         operation.receive(data)
-    except ProtocolError:
+    except (ProtocolError, ProviderClosed):
         raise
     except Exception as error:  # noqa: BLE001 - one alias that fails must not stop the others; `_failed` logs it
         return error

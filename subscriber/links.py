@@ -76,6 +76,11 @@ class Links:
         for link in self._links:
             link.closed()
 
+    def release_sockets(self) -> None:
+        """In the child of a fork: leave the sockets to the parent."""
+        for link in self._links:
+            link.release_socket()
+
     def _link(self) -> Link:
         link = Link(self._url, token=self._token, component=self._component, timing=self._timing)
         link.on_change.add(self._changed)

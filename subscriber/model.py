@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from typing import Protocol as Interface
 
 from .callbacks import Callbacks
 from .environment import DEFAULT_ALLOWED_ENV, AllowedEnv
@@ -12,6 +15,7 @@ from .errors import ConfigRefused, ModelNotReady, ProviderClosed
 from .library import load_litellm, load_litellm_async, load_responses, load_responses_async, max_input_tokens
 from .settings import ModelSettings
 from .status import ModelStatus
+from .waiting import Waiters, in_event_loop
 
 if TYPE_CHECKING:
     from .protocol import Json
@@ -20,11 +24,25 @@ _DEFAULTS: Mapping[str, Any] = {"num_retries": 3, "timeout": 120}
 _RESERVED = ("model", "api_base", "base_url", "api_key", "custom_llm_provider")
 
 
+class Home(Interface):
+    """What a model asks of its provider. `_override_seconds` is how long a call waits for a stand-in."""
+
+    _override_seconds: float
+
+    def _stand_in(self) -> LiteLlm | None:
+        """The model that calls go to instead, in the present task or thread."""
+        ...
+
+    def _in_use(self) -> None:
+        """See to it that a link runs in this process. Raises ProviderClosed when none can."""
+        ...
+
+
 class LiteLlm:
     """Calls of LiteLLM with the settings of one alias.
 
     Each call takes the settings once, at its start: an update meanwhile changes the next call and not this one.
-    Calls can be made from any thread; all else belongs to the event loop's thread.
+    All of it can be used from any thread and any event loop.
 
     A provider makes it (`DynamicModelProvider.get_lite_llm_model`). One that is made by hand has the status `none`
     until `configure_model`.
@@ -36,44 +54,42 @@ class LiteLlm:
         *,
         allowed_env: Iterable[str] = DEFAULT_ALLOWED_ENV,
         _status: ModelStatus = ModelStatus.NONE,
-        _override: Callable[[], LiteLlm | None] = lambda: None,
-        _override_seconds: float = 0.0,
+        _home: Home | None = None,
     ) -> None:
         self.alias = alias
         self._allowed_env = AllowedEnv(allowed_env)
-        self._status = _status
-        self._override = _override
-        self._override_seconds = _override_seconds
-        self._settings: ModelSettings | None = None
+        self._home = _home
+        self._now: tuple[ModelStatus, ModelSettings | None] = (_status, None)
+        self._lock = threading.Lock()
         self._refusal: ConfigRefused | None = None
-        self._closed = False
-        self._wake_waiters = asyncio.Event()
+        self._closed: str | None = None
+        self._waiters = Waiters()
         self._on_status_change = Callbacks[ModelStatus]()
         self._on_settings_change = Callbacks[ModelSettings | None]()
 
     def __repr__(self) -> str:
-        return f"<LiteLlm {self.alias!r} {self.status} {self._settings!r}>"
+        return f"<LiteLlm {self.alias!r} {self.status} {self.settings!r}>"
 
     @property
     def status(self) -> ModelStatus:
         """Whether calls can be made."""
-        return self._status
+        return self._now[0]
 
     @property
     def settings(self) -> ModelSettings | None:
         """What calls are made with, all of one version; None when there is nothing to make calls with."""
-        return self._settings
+        return self._now[1]
 
     @property
     def version(self) -> int | None:
         """The version of the config in use; None without one, and for one that was given by hand."""
-        settings = self._settings
+        settings = self.settings
         return settings.version if settings else None
 
     @property
     def revision(self) -> str | None:
         """The revision of the config in use; None without one, and for one that was given by hand."""
-        settings = self._settings
+        settings = self.settings
         return settings.revision if settings else None
 
     @property
@@ -92,9 +108,10 @@ class LiteLlm:
         return max_input_tokens(settings.model) if settings.max_input_tokens is None else settings.max_input_tokens
 
     def on_status_change(self, callback: Callable[[ModelStatus, ModelStatus], object]) -> None:
-        """Have `callback(old, new)` called in the event loop's thread after each change of status.
+        """Have `callback(old, new)` called after each change of status, in the thread in which the link runs.
 
-        What it raises is logged and harms nobody. Raises TypeError for a coroutine function.
+        That is the event loop's, or one of Modelwire's own. What it raises is logged and harms nobody. Raises TypeError
+        for a coroutine function.
         """
         self._on_status_change.add(callback)
 
@@ -107,14 +124,39 @@ class LiteLlm:
 
     async def wait_ready(self, timeout_seconds: float | None = None) -> None:
         """Wait until calls can be made. Raises ModelNotReady after the time-out (None: never), and ProviderClosed."""
+        self._in_use()
         try:
             async with asyncio.timeout(timeout_seconds):
-                while self._status is not ModelStatus.READY:
-                    self._check_open()
-                    await self._wake_waiters.wait()
+                while True:
+                    with self._waiters.join() as woken:
+                        if self._is_ready():
+                            return
+                        await asyncio.wrap_future(woken)
         except TimeoutError:
-            if self._status is not ModelStatus.READY:
+            if not self._is_ready():
                 raise self._not_ready() from None
+
+    def wait_ready_sync(self, timeout_seconds: float | None = None) -> None:
+        """Do as `wait_ready` does, in a thread without an event loop. Raises RuntimeError where one runs."""
+        if in_event_loop():
+            raise RuntimeError(
+                "an event loop runs in this thread, which must not be blocked: `await model.wait_ready()`"
+            )
+        self._in_use()
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            with self._waiters.join() as woken:
+                if self._is_ready():
+                    return
+                try:
+                    woken.result(None if deadline is None else max(deadline - time.monotonic(), 0))
+                except TimeoutError:
+                    raise self._not_ready() from None
+
+    def _is_ready(self) -> bool:
+        """Whether calls can be made. Raises ProviderClosed."""
+        self._check_open()
+        return self.status is ModelStatus.READY
 
     def configure_model(self, config: ModelSettings | Mapping[str, Json]) -> None:
         """Make calls with `config` from now on: settings, or LiteLLM's keyword arguments with `model` among them.
@@ -185,21 +227,31 @@ class LiteLlm:
                 f"{reserved[0]!r} comes from the configuration of {self.alias!r} in Modelwire and cannot be given in a "
                 "call; to call another model use its alias, or `provider.override(alias)`"
             )
-        return {**_DEFAULTS, **self._target()._require().call_params(), **kwargs}
+        target = self._target()
+        if self._must_wait_for(target) and not in_event_loop():
+            target.wait_ready_sync(timeout_seconds=self._override_seconds)
+        return {**_DEFAULTS, **target._require().call_params(), **kwargs}
 
     async def _async_call_params(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         target = self._target()
-        # Nobody could have waited for the alias that an override has just asked for.
-        if target is not self and target.status is ModelStatus.INITIALIZING:
+        if self._must_wait_for(target):
             await target.wait_ready(timeout_seconds=self._override_seconds)
         return self._call_params(kwargs)
 
     def _target(self) -> LiteLlm:
-        return self._override() or self
+        return (self._home._stand_in() if self._home else None) or self
+
+    def _must_wait_for(self, target: LiteLlm) -> bool:
+        """Nobody could have waited for the alias that an override has just asked for."""
+        return target is not self and target.status is ModelStatus.INITIALIZING
+
+    @property
+    def _override_seconds(self) -> float:
+        return self._home._override_seconds if self._home else 0.0
 
     def _require(self) -> ModelSettings:
-        self._check_open()
-        settings = self._settings
+        self._in_use()
+        settings = self.settings
         if settings is None:
             raise self._not_ready()
         return settings
@@ -207,30 +259,42 @@ class LiteLlm:
     def _not_ready(self) -> ModelNotReady:
         refusal = self._refusal
         detail = f"its newest configuration was refused: {refusal}" if refusal else None
-        return ModelNotReady(self._status, self.alias, detail)
+        return ModelNotReady(self.status, self.alias, detail)
+
+    def _in_use(self) -> None:
+        self._check_open()
+        if self._home is not None:
+            self._home._in_use()
 
     def _check_open(self) -> None:
-        if self._closed:
-            raise ProviderClosed(f"the provider of the model {self.alias!r} was closed")
+        if self._closed is not None:
+            raise ProviderClosed(f"the model {self.alias!r} makes no calls any more: {self._closed}")
 
-    def _close(self) -> None:
+    def _close(self, why: str) -> None:
         """End it together with its provider."""
+        self._closed = why
         self.unconfigure_model()
-        self._closed = True
-        self._wake_waiters.set()
+        self._waiters.wake()
+
+    def _after_fork(self) -> None:
+        """Other threads may have held the locks, and are gone."""
+        self._lock = threading.Lock()
+        self._waiters = Waiters()
 
     def _set(self, status: ModelStatus, settings: ModelSettings | None) -> None:
         """Change settings and status: the only place where this happens."""
-        old_status, old_settings = self._status, self._settings
-        if settings is not None and settings.same_as(old_settings):
-            return
-        if settings is None:
-            self._refusal = None
-        self._settings, self._status = settings, status
+        with self._lock:
+            old_status, old_settings = self._now
+            if settings is not None:
+                # Another thread may have closed it meanwhile.
+                self._check_open()
+                if settings.same_as(old_settings):
+                    return
+            else:
+                self._refusal = None
+            self._now = (status, settings)
         if status is ModelStatus.READY:
-            self._wake_waiters.set()
-        else:
-            self._wake_waiters.clear()
+            self._waiters.wake()
         if settings is not old_settings:
             self._on_settings_change.notify(old_settings, settings)
         if status is not old_status:

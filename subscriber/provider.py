@@ -13,9 +13,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from .. import __version__
+from .background import Background
+from .callbacks import Callbacks
 from .connection import websocket_url
 from .environment import DEFAULT_ALLOWED_ENV
 from .errors import ConfigurationError, ProviderClosed
+from .forking import remember
 from .links import Links
 from .model import LiteLlm
 from .replica import AliasReplica
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _MAX_ALIAS_CHARACTERS = 100
+# A thread may wait for a function of the component that gives a token and never comes back.
+_STOP_SECONDS = 10.0
 
 # Which models stand in for those of a provider, in the present task.
 _overrides: ContextVar[Mapping[DynamicModelProvider, LiteLlm]] = ContextVar(
@@ -45,7 +50,8 @@ class DynamicModelProvider:
     configurations may refer to (see DEFAULT_ALLOWED_ENV). Raises ConfigurationError.
 
     Use it as `async with DynamicModelProvider(...) as provider`: inside, it connects, and comes back whenever the
-    link is lost.
+    link is lost. `with DynamicModelProvider(...) as provider`, or `start()`, does that in a thread of Modelwire's own,
+    for components without an event loop; there it also connects anew, by itself, in the child of a fork.
     """
 
     def __init__(
@@ -60,30 +66,31 @@ class DynamicModelProvider:
         _timing: Timing | None = None,
     ) -> None:
         self._timing = _timing or Timing()
-        address = websocket_url(_setting("url", url, "MODELWIRE_URL"))
-        source = TokenSource(
-            token if callable(token) else _setting("token", token, "MODELWIRE_TOKEN"),
-            timeout_seconds=self._timing.open_seconds,
-        )
-        introduction = {
-            "instanceId": uuid.uuid4().hex,
+        self._override_seconds = self._timing.override_seconds
+        self._url = websocket_url(_setting("url", url, "MODELWIRE_URL"))
+        self._token = token if callable(token) else _setting("token", token, "MODELWIRE_TOKEN")
+        self._introduction = {
             "name": _setting("component", component, "MODELWIRE_COMPONENT"),
             "kind": kind,
             "libraryVersion": __version__,
             "labels": dict(labels or {}),
         }
         self._allowed_env = tuple(allowed_env)
-        self._links = Links(address, token=source, component=introduction, timing=self._timing)
+        self._on_link_change = Callbacks[LinkStatus]()
+        self._links = self._make_links()
         self._models: dict[str, LiteLlm] = {}
+        self._replicas: list[AliasReplica] = []
         self._lock = threading.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._thread: Background | None = None
+        self._lost_thread = False
+        self._closed: str | None = None
+        remember(self)
 
     async def __aenter__(self) -> Self:
-        self._check_open()
-        if self._task is not None:
-            raise RuntimeError("the provider is in use already: make one per `async with`")
-        self._task = asyncio.create_task(self._links.run(), name="modelwire-link")
+        with self._lock:
+            self._check_unused()
+            self._task = asyncio.create_task(self._links.run(), name="modelwire-link")
         return self
 
     async def __aexit__(
@@ -91,18 +98,89 @@ class DynamicModelProvider:
     ) -> None:
         await self.close()
 
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close_sync()
+
+    def start(self) -> Self:
+        """Run the link in a daemon thread, until `close_sync()` or the end of the process."""
+        with self._lock:
+            self._check_unused()
+            self._start_thread()
+        return self
+
     async def close(self) -> None:
         """End the link and forget all settings. Models make no calls any more; calls under way finish."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+            self._end()
+        else:
+            await asyncio.to_thread(self.close_sync)
+
+    def close_sync(self) -> None:
+        """Do as `close` does, for a provider whose link runs in a thread of its own; in callbacks too.
+
+        Raises RuntimeError for one whose link runs in an event loop.
+        """
+        if self._task is not None:
+            raise RuntimeError("the link runs in an event loop: `await provider.close()` there")
         with self._lock:
-            if self._closed:
+            thread = self._thread
+        if thread is not None:
+            thread.stop(_STOP_SECONDS)
+        self._end()
+
+    def _end(self, why: str = "its provider was closed") -> None:
+        with self._lock:
+            if self._closed is not None:
                 return
-            self._closed = True
+            self._closed = why
         self._links.closed()
         for model in self._models.values():
-            model._close()
+            model._close(why)
+
+    def _start_thread(self) -> None:
+        self._thread = Background(self._links.run, name="modelwire-link")
+        self._thread.start()
+
+    def _make_links(self) -> Links:
+        """For this process: operators see each as a component of its own."""
+        source = TokenSource(self._token, timeout_seconds=self._timing.open_seconds)
+        component = {"instanceId": uuid.uuid4().hex, **self._introduction}
+        links = Links(self._url, token=source, component=component, timing=self._timing)
+        links.on_change.add(self._on_link_change.notify)
+        return links
+
+    def _after_fork(self) -> None:
+        """In the child: what a thread did goes on in a new one at the first use; what an event loop did cannot."""
+        self._lock = threading.Lock()
+        for model in self._models.values():
+            model._after_fork()
+        self._links.release_sockets()
+        self._links = self._make_links()
+        for replica in self._replicas:
+            self._links.add(replica)
+        self._lost_thread, self._thread = self._thread is not None, None
+        if self._task is not None:
+            self._task = None
+            self._end("its provider belongs to the event loop of the parent process; make one in the child")
+
+    def _at_exit(self) -> None:
+        if self._thread is not None:
+            self.close_sync()
+
+    def _in_use(self) -> None:
+        """See to it that a link runs in this process, when one ran before the fork. Models call it."""
+        if self._lost_thread:
+            with self._lock:
+                if self._lost_thread and self._closed is None:
+                    self._start_thread()
+                self._lost_thread = False
 
     @property
     def link(self) -> LinkStatus:
@@ -110,11 +188,11 @@ class DynamicModelProvider:
         return self._links.status
 
     def on_link_change(self, callback: Callable[[LinkStatus, LinkStatus], object]) -> None:
-        """Have `callback(old, new)` called in the event loop's thread after each change of `link`.
+        """Have `callback(old, new)` called after each change of `link`, in the thread in which the link runs.
 
         What it raises is logged and harms nobody. Raises TypeError for a coroutine function.
         """
-        self._links.on_change.add(callback)
+        self._on_link_change.add(callback)
 
     def get_lite_llm_model(self, alias: str) -> LiteLlm:
         """Give the model of an alias at once; it becomes ready by itself. The same alias gives the same object.
@@ -123,6 +201,7 @@ class DynamicModelProvider:
         """
         if not isinstance(alias, str) or not 0 < len(alias) <= _MAX_ALIAS_CHARACTERS:
             raise ConfigurationError(f"an alias is a text of 1 to {_MAX_ALIAS_CHARACTERS} characters")
+        self._in_use()
         with self._lock:
             self._check_open()
             if (model := self._models.get(alias)) is None:
@@ -130,17 +209,18 @@ class DynamicModelProvider:
                     alias,
                     allowed_env=self._allowed_env,
                     _status=ModelStatus.INITIALIZING,
-                    _override=self._override,
-                    _override_seconds=self._timing.override_seconds,
+                    _home=self,
                 )
-                self._links.add(AliasReplica(model))
+                self._replicas.append(AliasReplica(model))
+                self._links.add(self._replicas[-1])
         return model
 
     @contextmanager
     def override(self, alias: str) -> Iterator[LiteLlm]:
-        """Run all calls of this provider's models on the model of `alias`, in this task and those it starts inside.
+        """Run all calls of this provider's models on the model of `alias`, in this task, or thread, and tasks of it.
 
-        Asynchronous calls wait some seconds for the alias' first configuration when nobody asked for it before.
+        Calls wait some seconds for the alias' first configuration when nobody asked for it before; synchronous ones in
+        the thread of an event loop cannot.
         """
         model = self.get_lite_llm_model(alias)
         reset = _overrides.set(MappingProxyType({**_overrides.get(), self: model}))
@@ -149,12 +229,18 @@ class DynamicModelProvider:
         finally:
             _overrides.reset(reset)
 
-    def _override(self) -> LiteLlm | None:
+    def _stand_in(self) -> LiteLlm | None:
+        """The model that calls of this provider's models go to in this task or thread. Models call it."""
         return _overrides.get().get(self)
 
+    def _check_unused(self) -> None:
+        self._check_open()
+        if self._task is not None or self._thread is not None or self._lost_thread:
+            raise RuntimeError("the provider is in use already: make one for each `with`")
+
     def _check_open(self) -> None:
-        if self._closed:
-            raise ProviderClosed("the provider was closed: make a new one")
+        if self._closed is not None:
+            raise ProviderClosed(f"the provider cannot be used any more ({self._closed}): make a new one")
 
 
 def _setting(name: str, value: str | None, variable: str) -> str:

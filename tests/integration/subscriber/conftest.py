@@ -8,6 +8,7 @@ import json
 import sys
 import threading
 import warnings
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -103,6 +104,8 @@ class Plane:
         self.refused_tokens: set[str] = set()
         """Those that are not taken for a renewal."""
         self.answers_renewals = True
+        self.subscribed: Counter[str] = Counter()
+        """How often each alias was subscribed to."""
         self.silent = False
         self.mute_at_init = False
         self._server: Server | None = None
@@ -219,6 +222,7 @@ class Plane:
             return
         (ref,) = variables["by"]
         alias = ref["alias"]
+        self.subscribed[alias] += 1
         if self.denied or alias == self.denied_alias:
             await socket.send(type="next", id=id_, payload={"data": None, "errors": errors})
             return
