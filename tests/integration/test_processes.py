@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -79,7 +80,13 @@ def connections(pid: int) -> int:
 
 def workers(server: Any) -> list[int]:
     children = psutil.Process(server.process.pid).children(recursive=True)
-    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in children:
+        # One that has just died has no command line any more.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
