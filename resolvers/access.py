@@ -9,6 +9,7 @@ from enum import StrEnum
 from ..store import AliasPatterns, Feed, Store
 from .errors import Forbidden
 from .outbound import Outbound
+from .presence import ComponentLink, Reports
 from .session_rules import RefreshCookie, SessionRules
 
 
@@ -72,3 +73,6 @@ class Context:
     sessions: SessionRules = field(default_factory=SessionRules)
     source: str | None = None
     cookie: RefreshCookie | None = None
+    # The component at the other end of the socket (None: no socket, or no component), and who hears what it says.
+    component: ComponentLink | None = None
+    reports: Reports | None = None

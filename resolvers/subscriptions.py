@@ -11,6 +11,7 @@ from ..store import Position, Selector, WatchEvent, WatchSnapshot
 from .access import Context, Principal, Scope
 from .errors import BadUserInput, Unauthenticated, store_errors_translated
 from .model_configs import require_alias
+from .presence import ComponentLink
 from .validation import can_be_stored
 
 MAX_WATCHED = 1_000
@@ -37,7 +38,22 @@ def watch(
         raise BadUserInput("by names a config with a control character, which none has")
     selector = Selector(ids=named_ids or None, aliases=named_aliases or None, visible=context.principal.aliases)
     _require_rights(context.principal, selector)
-    return _events(context, selector, _position(since))
+    events = _events(context, selector, _position(since))
+    return events if context.component is None else _noted(context.component, selector, events)
+
+
+async def _noted(
+    component: ComponentLink, selector: Selector, events: AsyncGenerator[WatchEvent, None]
+) -> AsyncGenerator[WatchEvent, None]:
+    component.watches(selector)
+    try:
+        async with aclosing(events):
+            async for event in events:
+                yield event
+                # The next one is asked for when this one is sent.
+                component.delivered(selector, event)
+    finally:
+        component.leaves(selector)
 
 
 def _position(since: str | None) -> Position | None:

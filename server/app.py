@@ -37,6 +37,7 @@ from .loopback import NO_AUTH, LoopbackHosts
 from .oidc import OidcVerifier
 from .oidc_keys import IssuerKeys
 from .pages import STATIC_FOLDER, SecurityHeaders, start_page
+from .presence import Presence, component_link
 from .revocation import Revocation
 from .settings import Settings
 
@@ -171,16 +172,27 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
                 denials.unauthenticated(error)
                 raise
 
+        presence = Presence(store, lease_seconds=settings.component_lease_seconds)
+        await stack.enter_async_context(presence.written())
         endpoint = GraphQLEndpoint(
             schema,
             authenticate=principal,
             context=lambda principal: Context(
-                principal, store, feed, outbound, rules, source=source.get(), cookie=browser_cookie.get()
+                principal,
+                store,
+                feed,
+                outbound,
+                rules,
+                source=source.get(),
+                cookie=browser_cookie.get(),
+                component=component_link.get(),
+                reports=presence,
             ),
             limits=settings.limits,
             allowed_origins=settings.allowed_origins,
             open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
             on_refusal=denials.refused,
+            introduce=presence.connect,
         )
         stack.push_async_callback(endpoint.close)
         revocation = Revocation(store, endpoint)

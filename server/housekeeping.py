@@ -19,13 +19,17 @@ FIRST_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 """Between two batches, so that writers get through."""
 
+COMPONENTS_KEPT = timedelta(days=1)
+"""How long a component that is gone is still shown, as offline."""
+
 SESSIONS_KEPT = timedelta(days=7)
 """How long a session that is over is remembered, to say why it is."""
 
 
 @contextlib.asynccontextmanager
 async def housekeeping(store: Store, settings: Settings) -> AsyncIterator[None]:
-    """Compact the change log and forget old sessions in the background, soon after the start and then every hour.
+    """Compact the change log and forget old sessions and components in the background, soon after the start and then
+    every hour.
 
     Any number of servers may do so on one database: what one has taken out, the others do not find.
     """
@@ -42,7 +46,7 @@ async def _run(store: Store, settings: Settings) -> None:
     # At a random moment, so that servers that start at once do not all search at once.
     await asyncio.sleep(random.uniform(0, FIRST_SECONDS))  # noqa: S311 - no secret
     while True:
-        for forget in (compact, forget_sessions):
+        for forget in (compact, forget_sessions, forget_components):
             try:
                 await forget(store, settings, now=datetime.now(UTC))
             except StoreError as error:
@@ -69,3 +73,8 @@ async def compact(store: Store, settings: Settings, *, now: datetime) -> int:
 async def forget_sessions(store: Store, _settings: Settings, *, now: datetime) -> int:
     """Take out the sessions that ended long ago; how many there were. Raises StoreError."""
     return await store.sessions.forget(before=now - SESSIONS_KEPT)
+
+
+async def forget_components(store: Store, _settings: Settings, *, now: datetime) -> int:
+    """Take out the components that are gone for long; how many there were. Raises StoreError."""
+    return await store.components.forget(now=now, before=now - COMPONENTS_KEPT)

@@ -202,6 +202,13 @@ class Settings(BaseSettings):
         description="A subscription that has nothing to say for this long says where it stands.",
         json_schema_extra={"unit": "s"},
     )
+    component_lease_seconds: float = Field(
+        30.0,
+        ge=1,
+        le=600,
+        description="How long components count as connected to a server process that ended without a word.",
+        json_schema_extra={"unit": "s"},
+    )
     history_retention_days: int = Field(
         90,
         ge=1,

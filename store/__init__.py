@@ -23,6 +23,7 @@ from .errors import (
 from .feed import Feed
 from .listing import Listing, OrderBy, Place
 from .migrate import migrate
+from .mirror import Mirror
 from .options import DatabaseOptions
 from .records import (
     DEFAULT_ALIASES,
@@ -80,6 +81,7 @@ __all__ = [
     "Keyring",
     "KeyringError",
     "Listing",
+    "Mirror",
     "ModelConfig",
     "ModelConfigDraft",
     "Operation",

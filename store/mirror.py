@@ -21,17 +21,21 @@ class Mirror:
         self.max_configs = max_configs
         self._position: Position | None = None
         self._configs: dict[str, ModelConfig] = {}
+        # Many ask for few configs at once, when a fleet comes back.
+        self._ids: dict[str, str] = {}
 
     def load(self, snapshot: Snapshot) -> None:
         """Begin with the state of everything."""
         self._position = Position(snapshot.store_id, snapshot.revision)
         self._configs = {config.id: config for config in snapshot.configs}
+        self._ids = {config.alias: config.id for config in snapshot.configs}
         self._check_size()
 
     def clear(self) -> None:
         """Hold nothing, until the next load."""
         self._position = None
         self._configs = {}
+        self._ids = {}
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Go on by changes that are newer than all before, whole transactions of them."""
@@ -39,10 +43,13 @@ class Mirror:
             return
         revision = self._position.revision
         for change in changes:
-            if change.config is None:
-                self._configs.pop(change.config_id, None)
-            else:
+            before = self._configs.pop(change.config_id, None)
+            # Another config may have taken its alias in the same transaction.
+            if before is not None and self._ids.get(before.alias) == before.id:
+                del self._ids[before.alias]
+            if change.config is not None:
                 self._configs[change.config_id] = change.config
+                self._ids[change.config.alias] = change.config_id
             revision = change.revision
         self._position = Position(self._position.store_id, revision)
         self._check_size()
@@ -51,7 +58,9 @@ class Mirror:
         """As `Store.snapshot`; None when this holds nothing."""
         if self._position is None:
             return None
-        named = (config for config in self._configs.values() if selector.matches(config.id, config.alias))
+        ids = {*(selector.ids or ()), *(self._ids.get(alias, "") for alias in selector.aliases or ())}
+        candidates = self._configs.values() if selector.everything else map(self._configs.get, ids)
+        named = (config for config in candidates if config is not None and selector.matches(config.id, config.alias))
         configs = tuple(sorted(named, key=lambda config: config.alias))
         return Snapshot(store_id=self._position.store_id, revision=self._position.revision, configs=configs)
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from ...resolvers.access import Principal
 from ...resolvers.errors import Forbidden, Unavailable
 from .connections import Connections
-from .environment import Authenticate, Environment, MakeContext
+from .environment import Authenticate, Environment, Introduce, MakeContext
 from .execution import Executor, OnRefusal
 from .http import HttpRefusal, error_response, refusal, serve_http
 from .limits import Limits
@@ -26,7 +26,7 @@ class GraphQLEndpoint:
     `allowed_origins` (such as `https://console.example`) may act, and read answers, besides the endpoint's own origin.
     `open_mutations` are the fields of the schema that may be asked for by HTTP without a credential, as those that sign
     somebody in; empty when `authenticate` takes anybody. `on_refusal` hears of each RequestError that a resolver
-    answers with; it must not raise.
+    answers with, `introduce` of the component at the other end of each socket; neither must raise.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class GraphQLEndpoint:
         allowed_origins: frozenset[str] = frozenset(),
         open_mutations: frozenset[str] = frozenset(),
         on_refusal: OnRefusal | None = None,
+        introduce: Introduce | None = None,
     ) -> None:
         self._connections = Connections()
 
@@ -46,7 +47,13 @@ class GraphQLEndpoint:
             return await self._connections.authenticated(lambda: authenticate(authorization))
 
         self._environment = Environment(
-            Executor(schema, limits, on_refusal), authenticated, context, limits, allowed_origins, open_mutations
+            Executor(schema, limits, on_refusal),
+            authenticated,
+            context,
+            limits,
+            allowed_origins,
+            open_mutations,
+            introduce,
         )
         self._stopping = False
         # Whoever is allowed may send any header: none of them means more to us than to a page of our own. With cookies:

@@ -13,6 +13,7 @@ from starlette.types import Scope
 from ...resolvers.access import Principal
 from .execution import Executor
 from .limits import Limits
+from .protocol import Component
 
 Authenticate = Callable[[str | None], Awaitable[Principal]]
 """Takes the value of an Authorization header (None: there is none). Raises resolvers.errors.Unauthenticated."""
@@ -23,6 +24,9 @@ MakeContext = Callable[[Principal], Any]
 Its attribute `principal` is set anew when the client renews its token while the operation runs.
 """
 
+Introduce = Callable[[Principal, Component], Callable[[], None]]
+"""Hears, in the context of a socket, of the component that is at its other end; gives what to call when it ends."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -30,7 +34,7 @@ _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 @dataclass(frozen=True, slots=True)
 class Environment:
     """`allowed_origins` are serialized origins (`https://console.example`) besides the server's own; `open_mutations`
-    fields that may be asked for by HTTP without a credential.
+    fields that may be asked for by HTTP without a credential. `introduce` None: nobody hears of components.
     """
 
     executor: Executor
@@ -39,6 +43,7 @@ class Environment:
     limits: Limits
     allowed_origins: frozenset[str]
     open_mutations: frozenset[str] = frozenset()
+    introduce: Introduce | None = None
 
     def allows_origin(self, scope: Scope) -> bool:
         """Whether a browser that shows a page of this origin may act here. Only browsers send the header."""

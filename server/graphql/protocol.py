@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
+from ...resolvers.validation import can_be_stored
 from .errors import FormattedError
 from .request import GraphQLRequest, InvalidRequest, parse_json, parse_request
 
@@ -54,8 +55,8 @@ MAX_COMPONENT_LABELS = 32
 class Component:
     """The process at the other end, as it describes itself; nothing of it is proven.
 
-    Each text has at most 200 characters; there are at most 32 labels. `kind` and `library_version` are None when
-    not told.
+    Each text has at most 200 characters, none of them a control character; there are at most 32 labels. `kind` and
+    `library_version` are None when not told.
     """
 
     instance_id: str
@@ -265,8 +266,8 @@ def _text(value: dict[str, Any], name: str, *, required: bool = False) -> str:
     text = value.get(name)
     if text is None and not required:
         return ""
-    if not isinstance(text, str) or len(text) > MAX_COMPONENT_TEXT or (required and not text):
-        raise _invalid_component(f"{name} must be a string of 1 to {MAX_COMPONENT_TEXT} characters")
+    if not _is_text(text) or (required and not text):
+        raise _invalid_component(f"{name} must be a string of 1 to {MAX_COMPONENT_TEXT} printable characters")
     return text
 
 
@@ -275,9 +276,13 @@ def _labels(value: Any) -> dict[str, str]:
     if not isinstance(labels, dict) or len(labels) > MAX_COMPONENT_LABELS:
         raise _invalid_component(f"labels must be an object of at most {MAX_COMPONENT_LABELS} entries")
     for key, label in labels.items():
-        if not isinstance(label, str) or max(len(key), len(label)) > MAX_COMPONENT_TEXT:
-            raise _invalid_component(f"labels must be strings of at most {MAX_COMPONENT_TEXT} characters")
+        if not _is_text(key) or not _is_text(label):
+            raise _invalid_component(f"labels must be strings of at most {MAX_COMPONENT_TEXT} printable characters")
     return labels
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= MAX_COMPONENT_TEXT and can_be_stored(value)
 
 
 def _invalid_component(reason: str) -> ProtocolViolation:

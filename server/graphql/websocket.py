@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC
@@ -87,6 +88,7 @@ class Connection:
         # Ends `_read` from outside without a second task for each connection.
         self._reading = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | ExpiryTimer | None = None
+        self._leave: Callable[[], None] | None = None
 
     async def run(self) -> None:
         """Serve the socket until it is closed."""
@@ -161,6 +163,8 @@ class Connection:
             raise ProtocolViolation(CloseCode.TRY_AGAIN_LATER, "Too many connections")
         self.component = init.component
         self._take(principal)
+        if init.component is not None and self._environment.introduce is not None:
+            self._leave = self._environment.introduce(principal, init.component)
         await self._send(self._protocol.acknowledge(_expiry(principal)))
 
     async def _renew(self, renew: Renew) -> None:
@@ -253,6 +257,10 @@ class Connection:
             task.cancel()
 
     def _cancel_all(self) -> None:
+        if self._leave is not None:
+            # Before its operations end: they do because the socket does, not because the component wants no more.
+            leave, self._leave = self._leave, None
+            leave()
         for operation_id in list(self._operations):
             self._cancel(operation_id)
 

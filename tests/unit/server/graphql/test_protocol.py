@@ -78,6 +78,8 @@ def test_init_tells_credential_and_component() -> None:
         ({"instanceId": "i"}, "name"),
         ({"instanceId": "", "name": "n"}, "instanceId"),
         ({"instanceId": 1, "name": "n"}, "instanceId"),
+        ({"instanceId": "i\x00", "name": "n"}, "instanceId"),
+        ({"instanceId": "i", "name": "n\n"}, "name"),
         ({"instanceId": "i" * 201, "name": "n"}, "instanceId"),
         ({"instanceId": "i", "name": "n", "kind": 5}, "kind"),
         ({"instanceId": "i", "name": "n", "libraryVersion": "v" * 201}, "libraryVersion"),

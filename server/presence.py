@@ -1,0 +1,234 @@
+"""Which components are connected to this process, and what they were sent: known at once, written in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from ..resolvers.access import Principal, Scope
+from ..store import Acknowledgement, Component, PresenceBatch, Store, StoreError, component_id
+from .graphql import protocol
+from .presence_states import ComponentState, Link
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+logger = logging.getLogger(__name__)
+
+BATCH_SECONDS = 0.25
+"""How long what is to be noted is collected: so many transactions a second are made at most, however many connect."""
+
+BATCH_COMPONENTS = 500
+"""How many components one transaction notes, so that other writers get through."""
+
+RETRY_SECONDS = 1.0
+
+component_link: ContextVar[Link | None] = ContextVar("component_link", default=None)
+"""The component at the other end of the socket that is served in this context."""
+
+
+class Presence:
+    """The components of one server process. One task writes; while the database is away the others go on."""
+
+    def __init__(self, store: Store, *, lease_seconds: float) -> None:
+        self._store = store
+        self._server = secrets.token_hex(16)
+        self._lease = timedelta(seconds=lease_seconds)
+        self._states: dict[str, ComponentState] = {}
+        self._changed: dict[str, ComponentState] = {}
+        self._gone: set[str] = set()
+        self._acknowledgements: dict[tuple[str, str], _Spoken] = {}
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._renewal = self._loop.time() + lease_seconds / 3
+        # Whether the database may say other things of this process than what is so.
+        self._doubted = False
+        self._wrote = False
+
+    def connect(self, principal: Principal, described: protocol.Component) -> Callable[[], None]:
+        """Note a component's new socket, in whose context this is called; what to call when the socket ends.
+
+        Whoever may not report as a component is none.
+        """
+        if Scope.COMPONENT_REPORT not in principal.scopes:
+            return lambda: None
+        id_ = component_id(principal.subject, described.instance_id)
+        state = self._states.get(id_)
+        if state is None:
+            component = Component(
+                id=id_,
+                instance_id=described.instance_id,
+                name=described.name,
+                kind=described.kind,
+                library_version=described.library_version,
+                labels=described.labels,
+                subject=principal.subject,
+                connected_at=datetime.now(UTC),
+            )
+            state = self._states[id_] = ComponentState(component)
+            self._gone.discard(id_)
+        link = Link(state, self._store.mirror, self._note)
+        component_link.set(link)
+        self._note(state)
+        return lambda: self._disconnect(link)
+
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        """See `Reports.acknowledge`."""
+        key = acknowledgement.component_id, acknowledgement.config_id
+        spoken = self._acknowledgements.get(key)
+        if spoken is None:
+            spoken = self._acknowledgements[key] = _Spoken(acknowledgement)
+        elif acknowledgement.version >= spoken.last.version:
+            spoken.last = acknowledgement
+        self._wake.set()
+        # Several may wait for it, and one that is cancelled must not take it from the others.
+        await asyncio.shield(spoken.written)
+
+    def _disconnect(self, link: Link) -> None:
+        state = link.close()
+        if not state.links:
+            del self._states[state.component.id]
+            self._gone.add(state.component.id)
+            self._wake.set()
+
+    def _note(self, state: ComponentState) -> None:
+        self._changed[state.component.id] = state
+        self._wake.set()
+
+    @contextlib.asynccontextmanager
+    async def written(self) -> AsyncIterator[None]:
+        """Write in the background, and at the end that all that is here is gone."""
+        task = asyncio.create_task(self._run(), name="presence")
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self._wake.set()
+            await task
+
+    async def _run(self) -> None:
+        failed = False
+        while not self._stopping.is_set():
+            if await self._due():
+                await self._pause(BATCH_SECONDS)
+            self._wake.clear()
+            # A restored backup, or another server that was late, may have written something else.
+            self._doubted |= self._loop.time() >= self._renewal
+            try:
+                await self._write()
+                failed = False
+            except Exception as error:
+                # Whatever it is, the next components must not be lost with these.
+                if not failed:
+                    unexpected = None if isinstance(error, StoreError) else error
+                    logger.warning("which components are connected was not written: %s", error, exc_info=unexpected)
+                failed = True
+                _refuse(self._acknowledgements, error)
+                self._wake.set()
+                await self._pause(RETRY_SECONDS)
+        await self._leave()
+
+    async def _due(self) -> bool:
+        """Wait until there is something to write. False: until the lease has to be renewed, too."""
+        try:
+            async with asyncio.timeout_at(self._renewal if self._states else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    async def _write(self) -> None:
+        """Write all that is to be written, and renew the lease. Raises StoreError, and then keeps it."""
+        if not (self._states or self._pending):
+            return
+        if self._doubted:
+            await self._compare()
+        await self._write_some()
+        while self._pending:
+            await self._write_some()
+
+    @property
+    def _pending(self) -> bool:
+        return bool(self._changed or self._gone or self._acknowledgements)
+
+    async def _compare(self) -> None:
+        present = await self._store.components.present(self._server)
+        self._gone |= present - self._states.keys()
+        for id_ in self._states.keys() - present:
+            self._states[id_].begin_anew()
+            self._changed[id_] = self._states[id_]
+        self._doubted = False
+        self._renewal = self._loop.time() + self._lease.total_seconds() / 3
+
+    async def _write_some(self) -> None:
+        states = _take(self._changed, BATCH_COMPONENTS)
+        gone = {id_ for id_ in self._gone if id_ in states or id_ not in self._changed}
+        self._gone -= gone
+        spoken = _take(self._acknowledgements, BATCH_COMPONENTS)
+        now = datetime.now(UTC)
+        notes = [state.take() for state in states.values()]
+        batch = PresenceBatch(
+            server=self._server,
+            at=now,
+            lease_until=now + self._lease,
+            connected=[note.component for note in notes if note.connected],
+            bound=[bound for note in notes for bound in note.bound],
+            unbound=[(note.component.id, reference) for note in notes for reference in note.unbound],
+            gone=gone,
+            acknowledgements=[each.last for each in spoken.values()],
+        )
+        try:
+            await self._store.components.write(batch)
+        except BaseException as error:
+            for (id_, state), note in zip(states.items(), notes, strict=True):
+                # Of one that is gone by now, nothing has to be written any more.
+                if self._states.get(id_) is state:
+                    state.give_back(note)
+                    self._changed[id_] = state
+            self._doubted = True
+            _refuse(spoken, error)
+            raise
+        self._wrote = True
+        for each in spoken.values():
+            each.written.set_result(None)
+
+    async def _leave(self) -> None:
+        try:
+            if self._pending:
+                await self._write()
+            if self._wrote:
+                await self._store.components.leave(self._server, at=datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server stops, and the lease runs out
+            logger.warning("that components are disconnected was not written: %s", error)
+            _refuse(self._acknowledgements, error)
+
+
+class _Spoken:
+    """What a component said last of a config, and whether it is written."""
+
+    def __init__(self, last: Acknowledgement) -> None:
+        self.last = last
+        self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+def _refuse(acknowledgements: dict[_Key, _Spoken], error: BaseException) -> None:
+    """Tell those who wait that what they said is not written: whoever said it may say it again."""
+    for spoken in _take(acknowledgements, len(acknowledgements)).values():
+        spoken.written.set_exception(error if isinstance(error, StoreError) else StoreError("it was not written"))
+        # Retrieved, so that asyncio does not report it where nobody waits any more.
+        spoken.written.exception()
+
+
+def _take(pending: dict[_Key, _Value], count: int) -> dict[_Key, _Value]:
+    return {key: pending.pop(key) for key in list(pending)[:count]}
