@@ -141,8 +141,8 @@ class Provider:
 
     @described(
         "The parameters that LiteLLM takes for this model, such as `temperature` and `tools`; null when it cannot "
-        "tell. The first such question waits until LiteLLM is loaded, some seconds; no other request does. Only of "
-        "`provider`, not of `providers`."
+        "tell. The first such question waits until LiteLLM is loaded, some seconds; no other request does. Needs "
+        "`model_config:read`. Only of `provider`, not of `providers`."
     )
     async def supported_params(
         self, info: Info, model: Annotated[str, strawberry.argument(description="With or without the prefix.")]

@@ -18,7 +18,7 @@ from .types import ModelConfig, ModelConfigConnection, ModelConfigExport, Node, 
 
 @strawberry.type(description="What can be asked.")
 class Query:
-    @described("The object with this id; null when there is none that the viewer may see.")
+    @described("The object with this id; null when there is none that the viewer may see. Needs `model_config:read`.")
     async def node(
         self,
         info: Info,
