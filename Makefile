@@ -79,6 +79,7 @@ build: setup ## Build the wheel and the sdist into dist/
 lock: ## Refresh constraints.txt and the package-lock.json files (every transitive version)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-emit-index-url --no-annotate --extra server --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-emit-index-url --no-annotate --extra adk --group adk pyproject.toml --output-file tests/adk/constraints.txt
 	cd console && npm run --silent lock
 	cd tests/clients && npm run --silent lock
 
