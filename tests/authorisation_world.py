@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
@@ -68,6 +69,7 @@ class World:
     denials: Denials
     http: httpx.AsyncClient
     database: sqlite3.Connection
+    key_file: Path
     visitor_key: str = ""
 
     async def key(
@@ -222,7 +224,7 @@ async def running_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=120))
         database = sqlite3.connect(f"file:{folder / 'modelwire.db'}?mode=ro", uri=True)
         stack.callback(database.close)
-        world = World(server, issuer, made[0], http, database)
+        world = World(server, issuer, made[0], http, database, folder / "modelwire.db.key")
         world.visitor_key = (await world.key({"model_config:read"}, name="visitor")).secret
         yield world
 
@@ -241,8 +243,9 @@ def _configure_without_waiting(engine: Engine, options: Any, *, prepare: bool) -
         cursor.close()
 
 
-async def other_world_tokens(folder: Path) -> tuple[str, str]:
-    """An API key, and the access token of a session, of a server with another store."""
+async def other_world_tokens(world: World, folder: Path) -> tuple[str, str]:
+    """An API key, and the access token of a session, of a server with another store and the same encryption key."""
+    shutil.copy(world.key_file, folder)
     async with live_server(folder) as server, Visitor(server.url) as visitor:
         signed_in = await visitor.ask(SIGN_IN, apiKey=server.admin_key)
         return server.admin_key, signed_in["accessToken"]

@@ -1,4 +1,4 @@
-"""The table of docs/security.md has a row for every field that decides who may see it, and says what the schema says."""
+"""The table of docs/security.md has a row for each field that decides who may see it, and says what the schema does."""
 
 from __future__ import annotations
 
