@@ -10,7 +10,7 @@ stream gets one, for any operation; subscriptions need it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from email.message import Message as EmailMessage
 from typing import Any
 from urllib.parse import parse_qsl
@@ -104,7 +104,35 @@ async def _answer(
         return _StreamResponse(operation, media_type, principal, environment, connections)
     if isinstance(operation, Result):
         return _result_response(operation, media_type)
-    return _result_response(await environment.executor.execute(operation, _context(environment, principal)), media_type)
+    execution = environment.executor.execute(operation, _context(environment, principal))
+    return _result_response(await _while_connected(receive, execution), media_type)
+
+
+async def _while_connected(receive: Receive, execution: Coroutine[Any, Any, Result]) -> Result:
+    """The result of an operation that is cancelled when its client leaves. Raises ClientDisconnect then.
+
+    One rule for all operations and transports: nobody is left to hear of the result, so the work for it ends. It holds
+    for writes, too, because the store finishes each statement and each commit that it began: one that is cancelled is
+    undone or done as a whole, with its audit row, which is all that a client can know who left without an answer.
+    """
+    connected = asyncio.timeout(None)
+    try:
+        async with connected:
+            watching = asyncio.create_task(_until_left(receive, connected))
+            try:
+                return await execution
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if not connected.expired():
+            raise
+        raise ClientDisconnect from None
+
+
+async def _until_left(receive: Receive, connected: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    connected.reschedule(asyncio.get_running_loop().time())
 
 
 async def _admit(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from live_server import LiveServer, live_server
 from stand_ins.chat import KEY, ChatStandIn, running_chat_stand_in
@@ -67,6 +68,12 @@ async def socket_with_a_test(server: LiveServer, stand_in: ChatStandIn) -> Clien
     return socket
 
 
+def calls() -> list[psutil.Process]:
+    process = litellm_process._process._process
+    assert process is not None
+    return psutil.Process(process.pid).children()
+
+
 async def outcomes(server: LiveServer) -> list[str]:
     entries = await server.services.store.audit_log.page(first=10)
     return [str(entry.details["outcome"]) for entry in entries if entry.action == "model_config.test"]
@@ -104,6 +111,51 @@ async def test_the_end_of_the_stream_ends_it(server: LiveServer, stand_in: ChatS
                 await stand_in.began.wait()
     async with asyncio.timeout(120):
         await stand_in.gone.wait()
+
+
+async def leaving_post(server: LiveServer, query: str, given: dict[str, Any]) -> asyncio.StreamWriter:
+    """A POST that was sent whole, and whose client will not wait for the answer."""
+    url = httpx.URL(server.url)
+    _, writer = await asyncio.open_connection(url.host, url.port)
+    body = json.dumps({"query": query, "variables": given})
+    lines = [f"POST {url.path} HTTP/1.1", f"Host: {url.host}:{url.port}", f"Content-Length: {len(body)}"]
+    lines += ["Content-Type: application/json", f"Authorization: Bearer {server.admin_key}", "", body]
+    writer.write("\r\n".join(lines).encode())
+    return writer
+
+
+async def test_the_end_of_the_connection_of_a_post_ends_it(server: LiveServer, stand_in: ChatStandIn) -> None:
+    writer = await leaving_post(server, TEST, variables(stand_in, "never"))
+    async with asyncio.timeout(120):
+        await stand_in.began.wait()
+        (process,) = calls()
+        writer.close()
+        await stand_in.gone.wait()
+        while not (found := await outcomes(server)):  # noqa: ASYNC110 - written when it has ended, as above
+            await asyncio.sleep(0.01)
+    assert found == ["cancelled"]
+    _, alive = await asyncio.to_thread(psutil.wait_procs, [process], 120)
+    assert alive == []
+
+
+async def test_a_write_whose_client_leaves_is_undone_as_a_whole(server: LiveServer) -> None:
+    create = "mutation ($input: CreateModelConfigInput!) { createModelConfig(input: $input) { __typename } }"
+    store = server.services.store
+    writers = store._database._writer_lock
+    async with asyncio.timeout(120):
+        async with store.transaction(by="test"):
+            writer = await leaving_post(server, create, {"input": {"alias": "left"}})
+            while not writers._waiters:  # noqa: ASYNC110 - nothing announces that it waits for the writer
+                await asyncio.sleep(0.01)
+            writer.close()
+            while any(not waiter.done() for waiter in writers._waiters or ()):  # noqa: ASYNC110 - nor that it does not
+                await asyncio.sleep(0.01)
+        # Behind it in the queue of writers, so it would have been written before.
+        async with store.transaction(by="test") as transaction:
+            assert await transaction.find(alias="left") is None
+    async with httpx.AsyncClient(trust_env=False, timeout=120, headers=headers(server)) as client:
+        answer = await client.post(server.url, json={"query": create, "variables": {"input": {"alias": "left"}}})
+    assert answer.json() == {"data": {"createModelConfig": {"__typename": "CreateModelConfigPayload"}}}
 
 
 async def test_a_stop_of_the_server_ends_it(tmp_path: Path, stand_in: ChatStandIn) -> None:
