@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from ..store import AliasPatterns, Feed, Store
 from .errors import Forbidden
@@ -76,3 +77,5 @@ class Context:
     # The component at the other end of the socket (None: no socket, or no component), and who hears what it says.
     component: ComponentLink | None = None
     reports: Reports | None = None
+    # What gathers the look-ups of one answer, by name: the schema's.
+    loaders: dict[Any, Any] = field(default_factory=dict)

@@ -7,6 +7,7 @@ ResolverError
 │   ├── AliasTaken
 │   ├── VersionConflict
 │   ├── RevisionConflict
+│   ├── InUse
 │   ├── LastAdminKey
 │   └── ProtectedDefault
 └── RequestError          the request as a whole is refused; top-level errors with `extensions.code` in the API
@@ -24,7 +25,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
-from ..store import ModelConfig, Position, StoreUnavailable
+from ..store import Binding, ModelConfig, Position, StoreUnavailable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -64,6 +65,14 @@ class ProtectedDefault(UserError):
 
 class LastAdminKey(UserError):
     """Nobody could make API keys any more."""
+
+
+class InUse(UserError):
+    """Components use it. `bindings` are some of them, none when the caller may not see them."""
+
+    def __init__(self, message: str, bindings: tuple[Binding, ...]) -> None:
+        super().__init__(message, ("input", "id"))
+        self.bindings = bindings
 
 
 class VersionConflict(UserError):

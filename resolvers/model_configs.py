@@ -11,6 +11,7 @@ from .errors import (
     AliasTaken,
     BadUserInput,
     Forbidden,
+    InUse,
     NotFound,
     ProtectedDefault,
     VersionConflict,
@@ -179,8 +180,11 @@ async def update(
 
 
 @translates_store_errors
-async def delete(context: Context, *, id: str, expected_version: int) -> Deleted:  # noqa: A002 - the API's name
-    """Delete a config. Raises Forbidden, NotFound, VersionConflict, ProtectedDefault."""
+async def delete(context: Context, *, id: str, expected_version: int, force: bool = False) -> Deleted:  # noqa: A002 - the API's name
+    """Delete a config; with `force` also one that components use.
+
+    Raises Forbidden, NotFound, VersionConflict, ProtectedDefault, InUse.
+    """
     context.principal.require(Scope.MODEL_CONFIG_WRITE)
     async with context.store.transaction(by=context.principal.subject) as transaction:
         config = await find_for_write(context.principal, transaction, id, expected_version)
@@ -189,8 +193,22 @@ async def delete(context: Context, *, id: str, expected_version: int) -> Deleted
                 f"{config.alias!r} is a default alias, which components count on: change it instead of deleting it",
                 ("input", "id"),
             )
+        if not force:
+            await _require_unused(context.principal, transaction, config)
         change = await transaction.delete(config)
     return Deleted(id=config.id, alias=config.alias, position=Position(context.store.id, change.revision))
+
+
+async def _require_unused(principal: Principal, transaction: Transaction, config: ModelConfig) -> None:
+    bindings = await transaction.users(config, first=MAX_PAGE)
+    if not bindings:
+        return
+    count = len({binding.component.id for binding in bindings})
+    used = f"{count} or more components use" if len(bindings) == MAX_PAGE else f"{count} component(s) use(s)"
+    raise InUse(
+        f"{used} {config.alias!r} and would be left without: have them use another first, or delete it with `force`",
+        tuple(bindings) if Scope.COMPONENT_READ in principal.scopes else (),
+    )
 
 
 def require_alias(principal: Principal, alias: str) -> None:

@@ -27,5 +27,8 @@ class ComponentLink(Protocol):
 class Reports(Protocol):
     """Takes what components say."""
 
+    def knows(self, component_id: str) -> bool:
+        """Whether it is connected to this process."""
+
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Return when it is written, together with what others say. Raises StoreError."""

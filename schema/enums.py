@@ -10,10 +10,11 @@ from ..resolvers.importing import ImportFormat
 from ..resolvers.model_config_import import ImportAction
 from ..resolvers.model_test import ModelTestProblem
 from ..resolvers.provider_models import ListProblem, ModelSource
-from ..store import AuthType, OrderBy
+from ..store import AuthType, BindingState, OrderBy, Outcome
 
 __all__ = [
     "AuthType",
+    "BindingState",
     "ExportFormat",
     "ImportAction",
     "ImportFormat",
@@ -22,6 +23,7 @@ __all__ = [
     "ModelTestProblem",
     "OrderBy",
     "OrderDirection",
+    "Outcome",
 ]
 
 
@@ -81,6 +83,27 @@ _describe(
         "config in the database.",
     },
     name="ModelConfigOrderField",
+)
+_describe(
+    Outcome,
+    "What a component did with a version.",
+    {
+        Outcome.APPLIED: "It makes its calls with it.",
+        Outcome.REFUSED: "It cannot use it, and goes on with what it had.",
+    },
+    name="AcknowledgeOutcome",
+)
+_describe(
+    BindingState,
+    "How a component stands to the current version of a config.",
+    {
+        BindingState.APPLIED: "It said that it runs it.",
+        BindingState.REFUSED: "It said that it cannot use it, and goes on with what it had.",
+        BindingState.PENDING: "It has not spoken of it yet.",
+        BindingState.OFFLINE: "It is not connected.",
+        BindingState.WAITING: "There is no config with this alias yet.",
+    },
+    name="ComponentBindingState",
 )
 _describe(
     AuthType,

@@ -7,6 +7,7 @@ import strawberry
 
 from ..resolvers import errors
 from .base import Revision, revision
+from .components import ComponentBinding
 from .types import ModelConfig
 
 _T = TypeVar("_T")
@@ -59,6 +60,13 @@ class RevisionConflict(UserError):
     current: Revision = strawberry.field(description="The revision that the store is at now.")
 
 
+@strawberry.type(description="Components use the model config, and would be left without.")
+class InUse(UserError):
+    components: list[ComponentBinding] = strawberry.field(
+        description="Those that are connected, at most 100; empty without the scope `component:read`."
+    )
+
+
 _TYPES: dict[type[errors.UserError], type[UserError]] = {
     errors.InvalidInput: InvalidInput,
     errors.NotFound: NotFound,
@@ -81,6 +89,9 @@ async def answer(result: Awaitable[_T], payload: Callable[[_T], _Payload]) -> _P
     except errors.RevisionConflict as error:
         now = revision(error.current)
         return cast(_Payload, RevisionConflict(message=error.message, path=_path(error), current=now))
+    except errors.InUse as error:
+        bindings = [ComponentBinding.of(binding) for binding in error.bindings]
+        return cast(_Payload, InUse(message=error.message, path=_path(error), components=bindings))
     except errors.UserError as error:
         return cast(_Payload, _TYPES[type(error)](message=error.message, path=_path(error)))
 

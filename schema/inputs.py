@@ -244,8 +244,7 @@ class DeleteModelConfigInput:
     )
     force: bool | None = strawberry.field(
         default=False,
-        description="Delete although components use the config. Nothing is refused for that reason yet, so it has no "
-        "effect yet.",
+        description="Delete although components use the config; else the answer then is InUse.",
     )
 
 

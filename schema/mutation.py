@@ -4,9 +4,23 @@ from typing import Annotated
 
 import strawberry
 
-from ..resolvers import api_key_admin, api_keys, history, model_config_import, model_configs, model_test, sessions
+from ..resolvers import (
+    acknowledgements,
+    api_key_admin,
+    api_keys,
+    history,
+    model_config_import,
+    model_configs,
+    model_test,
+    sessions,
+)
 from . import results
 from . import sessions as session_types
+from .acknowledgements import (
+    AcknowledgeModelConfigInput,
+    AcknowledgeModelConfigPayload,
+    AcknowledgeModelConfigResult,
+)
 from .api_keys import RevokeApiKeyInput, RevokeApiKeyPayload, RevokeApiKeyResult
 from .base import Info, described
 from .errors import answer
@@ -45,11 +59,16 @@ class Mutation:
         )
         return await answer(updated, results.UpdateModelConfigPayload.of)
 
-    @described("Delete a model config; components that use it are left without. Needs `model_config:write`.")
+    @described(
+        "Delete a model config. While components that are connected use it, that needs `force`; they are left without. "
+        "Needs `model_config:write`."
+    )
     async def delete_model_config(
         self, info: Info, given: Annotated[DeleteModelConfigInput, _INPUT]
     ) -> results.DeleteModelConfigResult:
-        deleted = model_configs.delete(info.context, id=given.id, expected_version=given.expected_version)
+        deleted = model_configs.delete(
+            info.context, id=given.id, expected_version=given.expected_version, force=bool(given.force)
+        )
         return await answer(deleted, results.DeleteModelConfigPayload.of)
 
     @described(
@@ -86,6 +105,16 @@ class Mutation:
     ) -> TestModelConfigResult:
         tested = model_test.run_model_test(info.context, given.to_request())
         return await answer(tested, TestModelConfigPayload.of)
+
+    @described(
+        "Say, as a component, what became of a version that it was sent. Components that are quick say so together: "
+        "the answer comes when all of it is written, some tenths of a second later. Needs `component:report`."
+    )
+    async def acknowledge_model_config(
+        self, info: Info, given: Annotated[AcknowledgeModelConfigInput, _INPUT]
+    ) -> AcknowledgeModelConfigResult:
+        acknowledged = acknowledgements.acknowledge(info.context, given.to_request())
+        return await answer(acknowledged, AcknowledgeModelConfigPayload.of)
 
     @described("Make an API key, whose secret is shown this once. Needs `api_key:admin`.")
     async def create_api_key(

@@ -5,11 +5,12 @@ from typing import Annotated
 import strawberry
 from strawberry import Maybe
 
-from ..resolvers import api_key_admin, audit, export, model_configs, providers
+from ..resolvers import api_key_admin, audit, components, export, model_configs, providers
 from ..resolvers.setup_status import setup_status
 from .api_keys import ApiKeyConnection
 from .audit import AuditEntryConnection
 from .base import After, First, Info, described
+from .components import ComponentConnection, ComponentFilter
 from .enums import ExportFormat
 from .inputs import ModelConfigFilter, ModelConfigOrder, ModelConfigRef, value_of
 from .providers import Provider, SetupStatus
@@ -72,6 +73,28 @@ class Query:
         format: Annotated[ExportFormat, strawberry.argument(description="Which form.")] = ExportFormat.MODELWIRE,  # noqa: A002 - the API's name
     ) -> ModelConfigExport:
         return ModelConfigExport.of(await export.export_model_configs(info.context, format))
+
+    @described(
+        "The components that are connected, or were until a day ago, in the order of their names. Needs "
+        "`component:read`; who is bound to aliases sees those that use one of these."
+    )
+    async def components(
+        self,
+        info: Info,
+        first: First = None,
+        after: After = None,
+        filter: Annotated[  # noqa: A002 - the API's name
+            Maybe[ComponentFilter | None], strawberry.argument(description="Which ones; all when absent or null.")
+        ] = None,
+    ) -> ComponentConnection:
+        behind, narrowed = value_of(after), value_of(filter)
+        page = await components.page(
+            info.context,
+            first=value_of(first),
+            after=behind,
+            narrowed=components.Filter() if narrowed is None else narrowed.to_filter(),
+        )
+        return ComponentConnection.of(page, after=behind)
 
     @described(
         "Who did what, and who was denied, newest first. Needs `audit:read`, with a key that is not bound to aliases."

@@ -12,7 +12,7 @@ from ..resolvers.model_config_import import Imported
 from ..resolvers.model_configs import Deleted, Updated
 from .base import Info, Revision, described, revision
 from .enums import ImportAction
-from .errors import AliasTaken, InvalidInput, NotFound, ProtectedDefault, RevisionConflict, VersionConflict
+from .errors import AliasTaken, InUse, InvalidInput, NotFound, ProtectedDefault, RevisionConflict, VersionConflict
 from .history import FieldChange
 from .types import ApiKey, ModelConfig
 
@@ -146,7 +146,7 @@ UpdateModelConfigResult = Annotated[
     strawberry.union("UpdateModelConfigResult", description="What `updateModelConfig` answers."),
 ]
 DeleteModelConfigResult = Annotated[
-    DeleteModelConfigPayload | NotFound | VersionConflict | ProtectedDefault,
+    DeleteModelConfigPayload | NotFound | VersionConflict | ProtectedDefault | InUse,
     strawberry.union("DeleteModelConfigResult", description="What `deleteModelConfig` answers."),
 ]
 RollbackModelConfigResult = Annotated[

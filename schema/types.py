@@ -13,6 +13,7 @@ from ..resolvers.export import Exported
 from ..store import Position
 from .auth import ModelAuth, model_auth
 from .base import After, First, Info, PageInfo, Revision, described, revision
+from .components import ComponentBindingConnection, Rollout, bindings_of, rollout_of
 from .history import ModelConfigVersionConnection
 from .inputs import value_of
 
@@ -78,6 +79,14 @@ class ModelConfig(Node):
         behind = value_of(after)
         page = await history.history(info.context, self.record, first=value_of(first), after=behind)
         return ModelConfigVersionConnection.of(page, after=behind)
+
+    @described("Who uses the config, in the order of the components' names. Needs `component:read`.")
+    async def components(self, info: Info, first: First = None, after: After = None) -> ComponentBindingConnection:
+        return await bindings_of(info, store.BindingsOf.CONFIG, self.record.id, first, after)
+
+    @described("How far the current version has come. Needs `component:read`.")
+    async def rollout(self, info: Info) -> Rollout:
+        return await rollout_of(info, self.record)
 
     @classmethod
     def of(cls, record: store.ModelConfig) -> Self:

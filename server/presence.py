@@ -79,6 +79,10 @@ class Presence:
         self._note(state)
         return lambda: self._disconnect(link)
 
+    def knows(self, component_id: str) -> bool:
+        """See `Reports.knows`."""
+        return component_id in self._states
+
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """See `Reports.acknowledge`."""
         key = acknowledgement.component_id, acknowledgement.config_id
