@@ -84,6 +84,8 @@ def _mutation(
       __typename {shown} ... on UserError {{ message path }} }} }}"""
     if name == "signOut":
         good |= {"InvalidInput"}  # what has no session cannot leave it
+    if name == "acknowledgeModelConfig":
+        good |= {"NotFound"}  # who asks has no component
     return Probe(document, ((f"Mutation.{name}", (name,)), *deeper), given, good)
 
 
@@ -134,6 +136,11 @@ async def _revoked(world: World) -> dict[str, Any]:
     return {"id": (await world.key((), name="to be revoked")).id}
 
 
+async def _acknowledged(world: World) -> dict[str, Any]:
+    config = await world.config("changed")
+    return {"instanceId": "none", "id": config.id, "version": config.version, "outcome": "APPLIED"}
+
+
 async def _signing_in(world: World) -> dict[str, Any]:
     return {"apiKey": world.visitor_key}
 
@@ -166,6 +173,12 @@ PROBES: tuple[Probe, ...] = (
     _query("Query.providers", " { name }"),
     _query("Query.provider", '(name: "openai") { name }'),
     _query("Query.auditLog", "(first: 1) { edges { cursor } }"),
+    _query("Query.components", "(first: 1) { edges { cursor } }"),
+    _query(
+        "Query.components",
+        "(first: 1) { edges { node { bindings { edges { cursor } } } } }",
+        ("Component.bindings", ("components", "edges", 0, "node", "bindings")),
+    ),
     _query("Query.apiKeys", "(first: 1) { edges { cursor } }"),
     _mutation("createModelConfig", _new("created", {"alias": "created"})),
     _mutation("updateModelConfig", _changed),
@@ -174,6 +187,7 @@ PROBES: tuple[Probe, ...] = (
     _mutation("importModelConfigs", _IMPORTED),
     _mutation("importModelConfigs", _PRUNING, ("ImportModelConfigsInput.prune", ("importModelConfigs",))),
     _mutation("testModelConfig", _tested),
+    _mutation("acknowledgeModelConfig", _acknowledged),
     _mutation("createApiKey", _constant(name="made", scopes=["api_key:admin"])),
     _mutation("revokeApiKey", _revoked),
     _mutation("signIn", _signing_in),
@@ -181,6 +195,8 @@ PROBES: tuple[Probe, ...] = (
     Probe("subscription { modelConfigChanged { revision } }", (_WATCH,)),
     _of_config("ModelConfig.litellmParams"),
     _of_config("ModelConfig.history", " { edges { node { version } } }"),
+    _of_config("ModelConfig.components", " { edges { cursor } }"),
+    _of_config("ModelConfig.rollout", " { version }"),
     _of_config("ModelConfig.litellmModel"),
     _of_config("ModelConfig.revision"),
     # The same fields, reached by who may not read but write, and by who watches.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +14,28 @@ from authorisation import TABLE
 from authorisation_world import Answer, World, running_world
 
 from modelwire.resolvers.access import ALL_SCOPES
-from modelwire.store import ModelConfigDraft
+from modelwire.store import Bound as ComponentBound
+from modelwire.store import Component, ModelConfigDraft, PresenceBatch
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # All but one, to have one that a maker of keys cannot give.
 SCOPES = frozenset(scope.value for scope in ALL_SCOPES) - {"component:report"}
 EXACT, GLOB = ("ours", "ours before", "ours now"), ("ou*",)
+_NOW = datetime.now(UTC)
+_BOTH, _OTHER = (
+    Component(id=name, instance_id=name, name=name, subject="tests", connected_at=_NOW) for name in ("both", "other")
+)
+_FLEET = PresenceBatch(
+    server="tests",
+    at=_NOW,
+    lease_until=_NOW + timedelta(days=1),
+    connected=[_BOTH, _OTHER],
+    bound=[
+        ComponentBound(component_id=component.id, reference=f"alias:{alias}", alias=alias)
+        for component, alias in ((_BOTH, "ours"), (_BOTH, "theirs"), (_OTHER, "theirs"))
+    ],
+)
 ERROR = "... on UserError { message path }"
 
 
@@ -32,6 +48,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             moved = await transaction.create(ModelConfigDraft(alias="theirs before"))
             moved = await transaction.update(moved, ModelConfigDraft(alias="ours before"))
             await transaction.update(moved, ModelConfigDraft(alias="ours now"))
+        await world.server.services.store.components.write(_FLEET)
         await world.key({"model_config:read"}, aliases=("theirs",), name="their key")
         await world.key({"model_config:read"}, name="key of all")
         await world.key({"model_config:read"}, aliases=("ours",), name="our key")
@@ -243,6 +260,18 @@ async def models(bound: Bound) -> None:
     assert "none that you may see" in answer.errors[0]["message"]
 
 
+async def components(bound: Bound) -> None:
+    edges = (await bound.data("{ components { edges { node { name } } } }"))["edges"]
+    assert [edge["node"]["name"] for edge in edges] == ["both"]
+    assert (await bound.data('{ components(filter: {alias: "theirs"}) { edges { cursor } } }'))["edges"] == []
+
+
+async def bindings(bound: Bound) -> None:
+    document = "{ components { edges { node { bindings { edges { node { alias } } } } } } }"
+    (edge,) = (await bound.data(document))["edges"]
+    assert [each["node"]["alias"] for each in edge["node"]["bindings"]["edges"]] == ["ours"]
+
+
 CASES: dict[tuple[str, str], Callable[[Bound], Awaitable[None]]] = {
     ("Query.node", "are not there"): node,
     ("Query.modelConfig", "are refused by alias"): config_by_alias,
@@ -253,6 +282,8 @@ CASES: dict[tuple[str, str], Callable[[Bound], Awaitable[None]]] = {
     ("Query.auditLog", "are in it"): audit,
     ("Query.auditLog", "so all of it is refused"): audit,
     ("Query.apiKeys", "are left out: keys that open any of them"): api_keys,
+    ("Query.components", "are left out"): components,
+    ("Component.bindings", "are left out"): bindings,
     ("Mutation.createModelConfig", "are refused by alias"): create,
     ("Mutation.updateModelConfig", "are not there"): update,
     ("Mutation.updateModelConfig", "are refused as a new alias"): rename,
