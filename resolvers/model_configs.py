@@ -14,9 +14,11 @@ from .errors import (
     InUse,
     NotFound,
     ProtectedDefault,
+    Unavailable,
     VersionConflict,
     translates_store_errors,
 )
+from .inference import needs_provider, with_provider
 from .inputs import ModelConfigInput, Unset
 from .merge import Merged, merge, same_content
 from .stored import read_stored
@@ -137,14 +139,14 @@ def page_size(first: int | None) -> int:
 
 @translates_store_errors
 async def create(context: Context, given: ModelConfigInput, *, validate_only: bool = False) -> ModelConfig | None:
-    """Make a config; None when it was only validated. Raises Forbidden, InvalidInput, AliasTaken."""
+    """Make a config; None when it was only validated. Raises Forbidden, InvalidInput, AliasTaken, Unavailable."""
     context.principal.require(Scope.MODEL_CONFIG_WRITE)
     alias = None if isinstance(given.alias, Unset) else given.alias
     validate_alias(alias)
     assert alias is not None  # noqa: S101 - validate_alias refuses it
     require_alias(context.principal, alias)
     validate_input(given)
-    merged = merge(ModelConfigDraft(alias=alias), given)
+    merged = merge(ModelConfigDraft(alias=alias), await with_provider(given))
     async with context.store.transaction(by=context.principal.subject) as transaction:
         await _require_free(transaction, alias)
         return None if validate_only else await transaction.create(merged.draft)
@@ -162,12 +164,15 @@ async def update(
     """Change a config. One that would stay as it is keeps its version. One whose secrets cannot be opened has to be
     given them anew.
 
-    Raises Forbidden, InvalidInput, NotFound, VersionConflict, AliasTaken, ProtectedDefault.
+    Raises Forbidden, InvalidInput, NotFound, VersionConflict, AliasTaken, ProtectedDefault, Unavailable.
     """
     context.principal.require(Scope.MODEL_CONFIG_WRITE)
     validate_input(given)
+    given = await _with_provider(context, id, expected_version, given)
     async with context.store.transaction(by=context.principal.subject) as transaction:
         config = await find_for_write(context.principal, transaction, id, expected_version)
+        if needs_provider(given, config):
+            raise Unavailable("the config was changed while the provider of its model was found out: try again")
         stored = read_stored(config, transaction.open_secrets)
         merged = merge(stored.draft, given, lost=stored.lost)
         if merged.draft.alias != config.alias:
@@ -209,6 +214,20 @@ async def _require_unused(principal: Principal, transaction: Transaction, config
         f"{used} {config.alias!r} and would be left without: have them use another first, or delete it with `force`",
         tuple(bindings) if Scope.COMPONENT_READ in principal.scopes else (),
     )
+
+
+async def _with_provider(
+    context: Context, config_id: str, expected_version: int, given: ModelConfigInput
+) -> ModelConfigInput:
+    """The input with its model's provider, where it and the config have none. What cannot be written stays as it is:
+    the transaction says why.
+    """
+    if not needs_provider(given) or not can_be_stored(config_id):
+        return given
+    config = await context.store.find(id=config_id)
+    if config is None or config.version != expected_version or not context.principal.aliases.allows(config.alias):
+        return given
+    return await with_provider(given, config)
 
 
 def require_alias(principal: Principal, alias: str) -> None:

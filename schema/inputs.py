@@ -153,6 +153,10 @@ def to_auth(given: Maybe[ModelAuthInput | None]) -> AuthInput | Unset | None:
 
 
 _PROVIDER = "LiteLLM's name of the provider, such as `openai` or `vertex_ai`."
+_INFERRED = (
+    "it is the one that LiteLLM routes the model to, by its prefix, its name or `apiBase`; InvalidInput when LiteLLM "
+    "cannot tell. Null is none: the config is a placeholder."
+)
 _MODEL = "The provider's name of the model, with or without LiteLLM's prefix, 1 to 256 characters."
 _API_BASE = (
     "The address of the model endpoint: an absolute http or https URL without user information, query and fragment, "
@@ -174,7 +178,9 @@ class CreateModelConfigInput:
         description="The unique name that components ask for: 1 to 100 characters, no control characters, no outer "
         "white space, no `*`."
     )
-    provider: Maybe[str | None] = strawberry.field(description=_PROVIDER)
+    provider: Maybe[str | None] = strawberry.field(
+        description=f"{_PROVIDER} When it is absent and there is a model, {_INFERRED}"
+    )
     model: Maybe[str | None] = strawberry.field(description=_MODEL)
     api_base: Maybe[str | None] = strawberry.field(description=_API_BASE)
     description: Maybe[str | None] = strawberry.field(description=_DESCRIPTION)
@@ -211,7 +217,9 @@ class UpdateModelConfigInput:
     alias: Maybe[str | None] = strawberry.field(
         description="A new name, by the rules of a new config's. Null is refused, as is renaming a default alias."
     )
-    provider: Maybe[str | None] = strawberry.field(description=_PROVIDER)
+    provider: Maybe[str | None] = strawberry.field(
+        description=f"{_PROVIDER} When it is absent, a model is given and the config has no provider, {_INFERRED}"
+    )
     model: Maybe[str | None] = strawberry.field(description=_MODEL)
     api_base: Maybe[str | None] = strawberry.field(description=_API_BASE)
     description: Maybe[str | None] = strawberry.field(description=_DESCRIPTION)

@@ -169,9 +169,9 @@ class TestHistory:
         assert [version["version"] for version in await versions(client, "team-a")] == [3, 2, 1]
 
     async def test_an_alias_made_again_has_a_history_of_its_own(self, client: Any) -> None:
-        config = await client.create("a", model="old")
+        config = await client.create("a", provider="openai", model="old")
         await client.mutate("delete", id=config["id"], expectedVersion=1)
-        await client.create("a", model="new")
+        await client.create("a", provider="openai", model="new")
         (only,) = await versions(client, "a")
         assert "old" not in json.dumps(only)
 
@@ -359,7 +359,7 @@ class TestRollback:
         assert await client.everything() == before
 
     async def test_a_watch_hears_of_it(self, client: Any) -> None:
-        one = await client.create("a", model="one")
+        one = await client.create("a", provider="openai", model="one")
         two = await updated(client, one, model="two")
         watch = client.watch(by=[{"alias": "a"}])
         assert (await anext(watch))["modelConfigs"][0]["model"] == "two"
