@@ -23,7 +23,7 @@ from .inputs import AuthInput, ModelConfigInput, Unset
 from .litellm_calls import Answer, make_call
 from .litellm_params import arguments_of
 from .merge import merge
-from .model_test_text import cut_secrets, secret_texts
+from .model_test_text import cut_secrets, echo_texts, secret_texts
 from .outbound import Outbound
 from .providers import describe
 from .references import PREFIX
@@ -84,7 +84,9 @@ async def run_model_test(context: Context, request: ModelTestRequest) -> ModelTe
     config = None if request.config_id is None else await _find(context, request.config_id)
     draft = _draft(context, config, request.given)
     try:
-        outcome = await _try_out(context.outbound, draft)
+        # Without a stored config all secrets are the caller's own.
+        hidden = secret_texts(draft.secrets) | (frozenset() if config is None else echo_texts(draft))
+        outcome = await _try_out(context.outbound, draft, hidden)
     except (Unavailable, asyncio.CancelledError) as error:
         # The call may have been made, and then nobody waited for it.
         told = "unavailable" if isinstance(error, Unavailable) else "cancelled"
@@ -134,7 +136,7 @@ def _require_own_credentials(base: ModelConfigDraft, draft: ModelConfigDraft, gi
             )
 
 
-async def _try_out(outbound: Outbound, draft: ModelConfigDraft) -> ModelTestOutcome:
+async def _try_out(outbound: Outbound, draft: ModelConfigDraft, hidden: frozenset[str]) -> ModelTestOutcome:
     arguments = arguments_of(draft)
     if reference := next(_references("", arguments), None):
         return ModelTestOutcome(
@@ -147,15 +149,15 @@ async def _try_out(outbound: Outbound, draft: ModelConfigDraft) -> ModelTestOutc
             message="the credentials are no key file of a service account; others are used in components only",
         )
     answer = await make_call(outbound, "chat", {"litellm_params": arguments}, only=_targets(draft))
-    return _outcome(outbound, answer, secret_texts(draft.secrets))
+    return _outcome(outbound, answer, hidden)
 
 
-def _outcome(outbound: Outbound, answer: Answer, secrets: frozenset[str]) -> ModelTestOutcome:
+def _outcome(outbound: Outbound, answer: Answer, hidden: frozenset[str]) -> ModelTestOutcome:
     content = answer.content
     if content is not None and "problem" not in content:
         return ModelTestOutcome(
             latency_seconds=content["seconds"],
-            answer=cut_secrets(content["text"], secrets, max_length=MAX_ANSWER_LENGTH),
+            answer=cut_secrets(content["text"], hidden, max_length=MAX_ANSWER_LENGTH),
             tool_called=content["tool_called"],
             prompt_tokens=content["prompt_tokens"],
             completion_tokens=content["completion_tokens"],
@@ -170,7 +172,7 @@ def _outcome(outbound: Outbound, answer: Answer, secrets: frozenset[str]) -> Mod
         problem, message = ModelTestProblem(answer.problem.problem.value), answer.problem.message
     return ModelTestOutcome(
         problem=problem,
-        message=cut_secrets(message, secrets, max_length=MAX_MESSAGE_LENGTH),
+        message=cut_secrets(message, hidden, max_length=MAX_MESSAGE_LENGTH),
         latency_seconds=None if content is None else content["seconds"],
     )
 

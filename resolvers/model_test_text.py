@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from ..store import Json, Secrets
+from ..store import Json, ModelConfigDraft, Secrets
 from .params import is_secret_name
 
 MASK: Final = "•••"
@@ -26,6 +26,29 @@ def secret_texts(secrets: Secrets) -> frozenset[str]:
     """All that must not be shown of these secrets: texts and numbers at any depth, in JSON texts too."""
     found = {text for value in (*secrets.auth.values(), *secrets.params.values()) for text in _leaves(value)}
     return frozenset(text for text in found if text)
+
+
+def echo_texts(draft: ModelConfigDraft) -> frozenset[str]:
+    """What an answer may repeat of a config besides its secrets, as far as a secret, or a part of one, may be in it.
+
+    It is cut out like the secrets. Otherwise whoever may test would learn whether a text of their own, given as a model
+    or a parameter and repeated by anybody, has a part of a stored secret in it: by whether it is cut. Character by
+    character that tells the whole secret.
+    """
+    shortest = min(map(len, secret_texts(draft.secrets)), default=_PART)
+    texts = _texts([draft.model, draft.api_base, draft.params, draft.auth.fields])
+    long = {text for text in texts if len(text) >= min(_PART, shortest)}
+    return frozenset(form for text in long for form in (text, text.lower(), text.upper()))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str | int | float):
+        yield str(value)
 
 
 def _leaves(value: Json) -> Iterator[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import json
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from modelwire.resolvers.model_test_text import MASK, cut_secrets, secret_texts
-from modelwire.store import Secrets
+from modelwire.resolvers.model_test_text import MASK, cut_secrets, echo_texts, secret_texts
+from modelwire.store import ModelConfigDraft, Secrets
 
 SECRET = 'canary/7f3a+9c51/e2"d8\\4b60é'
 
@@ -82,3 +83,30 @@ def test_what_of_the_secrets_of_a_config_is_looked_for() -> None:
     )
     assert secret_texts(secrets) == {"key", "pem", "token", "4711", "pass"}
     assert secret_texts(Secrets()) == frozenset()
+
+
+@pytest.mark.parametrize("repeated", [str, str.lower, str.upper])
+@pytest.mark.parametrize(
+    "tried",
+    [
+        lambda guess: {"model": f"a-{guess}-b"},
+        lambda guess: {"params": {"mock_response": f"it is {guess}."}},
+        lambda guess: {"params": {"nested": [{f"it is {guess}.": 1}]}},
+    ],
+)
+def test_nobody_learns_whether_a_guess_at_a_secret_is_right(tried: Any, repeated: Any) -> None:
+    secrets = Secrets(auth={"api_key": "sk-canary-7f3a9c51"})
+    shown = set()
+    for guess in ("sk-canary-", "sk-canarx-", "7f3a9c51"[:8] + "zz"):
+        draft = ModelConfigDraft(alias="a", secrets=secrets, **tried(guess))
+        text = next(text for text in echo_texts(draft) if guess in text)
+        shown.add(cut_secrets(f"Error: {repeated(text)}!", secret_texts(secrets) | echo_texts(draft), max_length=1000))
+    assert shown == {f"Error: {MASK}!"}
+
+
+def test_what_can_have_no_secret_in_it_stays_legible() -> None:
+    secrets = Secrets(auth={"api_key": "sk-canary-7f3a9c51"})
+    draft = ModelConfigDraft(alias="a", model="gpt-4o", params={"temperature": 0.2}, secrets=secrets)
+    assert echo_texts(draft) == {"temperature", "TEMPERATURE"}
+    short = ModelConfigDraft(alias="a", model="gpt-4o", secrets=Secrets(auth={"api_key": "word"}))
+    assert "gpt-4o" in echo_texts(short)
