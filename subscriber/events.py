@@ -76,10 +76,10 @@ def parse(data: Json) -> Event:
     revision = _field(event, "revision", str)
     match event.get("__typename"):
         case "ModelConfigSnapshot":
-            configs = tuple(_config(item) for item in _field(event, "modelConfigs", list))
+            configs = tuple(config(item) for item in _field(event, "modelConfigs", list))
             return Snapshot(revision, configs, _field(event, "reset", bool))
         case "ModelConfigChange":
-            put = tuple(_config(item) for item in _field(event, "put", list))
+            put = tuple(config(item) for item in _field(event, "put", list))
             removed = frozenset(_field(_object(item), "id", str) for item in _field(event, "removed", list))
             return Change(revision, put, removed)
         case "Bookmark":
@@ -88,7 +88,8 @@ def parse(data: Json) -> Event:
             raise ProtocolError("the server sent an event of a kind that this version does not know")
 
 
-def _config(item: Json) -> Config:
+def config(item: Json) -> Config:
+    """Read one config. Raises ProtocolError."""
     item = _object(item)
     configured = _field(item, "configured", bool)
     max_input_tokens = item.get("maxInputTokens")

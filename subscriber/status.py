@@ -26,7 +26,8 @@ class LinkState(StrEnum):
     LIVE = "live"
     """Everything that was asked for is current, and changes arrive as they happen."""
     STALE = "stale"
-    """The link was live once and is not now: models go on with what they had, and the link comes back by itself."""
+    """The link was live once and is not now, or never was and models run from the cache: they go on with what they had,
+    and the link comes back by itself."""
     CLOSED = "closed"
     """The provider was closed. Final."""
 

@@ -28,3 +28,5 @@ class Timing:
     """For the closing handshake, which a dead server never finishes."""
     override_seconds: float = 10.0
     """How long a call waits for the first configuration of the alias that `override` put in its place."""
+    start_seconds: float = 5.0
+    """How long an alias waits for its first configuration from the server before the cache's is used."""
