@@ -83,10 +83,11 @@ def holds_secret(name: str, value: Json, *, inside: bool = False) -> bool:
     return secret or (isinstance(value, str) and _SECRET_VALUE.match(value) is not None)
 
 
-# A fallback is a second call with the same credentials to another model, provider or address.
+# A fallback is a second call with the same credentials to another model, provider or address; Snowflake's account is a
+# part of its host's name.
 _STEERING_NAME = re.compile(
     r"(^|_)(url|uri|base|endpoint|host|hostname|port|proxy|proxies|authority|domain|site|region|location)(_name)?$"
-    r"|fallback|^model_list$|^model_alias_map$|^custom_llm_provider$|^use_litellm_proxy$"
+    r"|fallback|^account_id$|^model_list$|^model_alias_map$|^custom_llm_provider$|^use_litellm_proxy$"
 )
 
 

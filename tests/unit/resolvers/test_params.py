@@ -129,6 +129,7 @@ def test_what_decides_where_a_call_goes() -> None:
         "fallbacks": ["x"],
         "extra_body": {"deep": [{"apiBase": "https://c.example"}], "n": 1},
         "watsonx_region_name": "eu",
+        "account_id": "of-snowflake",
         "hosted": True,
         "database": 1,
     }
@@ -138,4 +139,5 @@ def test_what_decides_where_a_call_goes() -> None:
         "fallbacks": ["x"],
         "extra_body.deep.0.apiBase": "https://c.example",
         "watsonx_region_name": "eu",
+        "account_id": "of-snowflake",
     }
