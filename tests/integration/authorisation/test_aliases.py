@@ -99,7 +99,7 @@ class Bound:
 
 FIND = "query ($input: ModelConfigRef!) { modelConfig(by: $input) { alias } }"
 WATCH = """subscription ($input: [ModelConfigRef!]) { modelConfigChanged(by: $input) {
-  ... on ModelConfigSnapshot { modelConfigs { alias } } } }"""
+  ... on ModelConfigSnapshot { reset modelConfigs { alias } } } }"""
 MODELS = """query ($input: ID) { provider(name: "openai") {
   models(using: {modelConfig: $input, apiBase: "http://127.0.0.1:9", auth: {none: true}}) { source } } }"""
 HISTORY = (
@@ -240,11 +240,12 @@ async def watch_by_alias(bound: Bound) -> None:
 
 async def watch_by_id(bound: Bound) -> None:
     answer = await bound.alike(WATCH, [{"id": await theirs(bound)}], [{"id": "none"}])
-    assert answer.data == {"modelConfigChanged": {"modelConfigs": []}}
+    assert answer.data == {"modelConfigChanged": {"reset": False, "modelConfigs": []}}
 
 
 async def watch_all(bound: Bound) -> None:
     snapshot = await bound.data(WATCH)
+    assert snapshot["reset"] is False
     assert {config["alias"] for config in snapshot["modelConfigs"]} == {"ours", "ours now"}
 
 
