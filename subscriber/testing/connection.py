@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from websockets.exceptions import ConnectionClosed
 
+from ..acknowledgements import DOCUMENT as ACKNOWLEDGE
 from ..events import DOCUMENT
 from ..protocol import Json
 from .records import UnknownRevision
@@ -117,6 +118,10 @@ class Connection:
         if len(self._operations) >= _MAX_OPERATIONS:
             text = f"This connection has {_MAX_OPERATIONS} operations; more are not allowed."
             await self._refuse(id_, text, "LIMIT_EXCEEDED")
+        elif payload.get("query") == ACKNOWLEDGE:
+            answer = {"acknowledgeModelConfig": {"__typename": "AcknowledgeModelConfigPayload"}}
+            await self._send(type="next", id=id_, payload={"data": answer})
+            await self._send(type="complete", id=id_)
         elif payload.get("query") != DOCUMENT:
             await self._refuse(
                 id_, "the fake control plane answers the subscriber's own subscription", "BAD_USER_INPUT"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import uuid
 from collections.abc import Collection, Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from ..protocol import Json
 
 _MAX_ALIAS_CHARACTERS = 100
+_REVISION = re.compile(r"([0-9a-z]{1,32})-(0|[1-9][0-9]{0,18})")
 
 
 class UnknownRevision(Exception):
@@ -131,7 +133,6 @@ def _fields(alias: str, params: Mapping[str, Json] | None) -> dict[str, Json]:
 def _parse(revision: str | None) -> tuple[str | None, int]:
     if revision is None:
         return None, 0
-    store, _, number = revision.rpartition("-")
-    if not store or not (number.isascii() and number.isdigit()):
+    if (match := _REVISION.fullmatch(revision)) is None:
         raise UnknownRevision
-    return store, int(number)
+    return match[1], int(match[2])
