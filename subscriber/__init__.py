@@ -9,7 +9,7 @@ async with DynamicModelProvider("http://127.0.0.1:8400", token=API_KEY, componen
 from __future__ import annotations
 
 from .environment import DEFAULT_ALLOWED_ENV
-from .errors import ConfigRefused, ConfigurationError, ModelNotReady, ProviderClosed, SubscriberError
+from .errors import ConfigRefused, ConfigurationError, ModelNotReady, OAuthFailed, ProviderClosed, SubscriberError
 from .model import LiteLlm
 from .provider import DynamicModelProvider
 from .settings import ModelSettings
@@ -26,6 +26,7 @@ __all__ = [
     "ModelNotReady",
     "ModelSettings",
     "ModelStatus",
+    "OAuthFailed",
     "ProviderClosed",
     "SubscriberError",
 ]

@@ -5,6 +5,7 @@ SubscriberError
 ├── ConfigurationError    an argument or a MODELWIRE_* variable is missing or malformed; also a ValueError
 ├── ProviderClosed        the provider, or a model of it, was used after `close()`
 ├── ModelNotReady         a call was made while the model has no configuration to make it with
+├── OAuthFailed           a call's model endpoint wants an OAuth2 token, and its token endpoint gave none
 ├── ConfigRefused         a configuration cannot be used in this process; the one in use stays
 └── LinkError             why the link is down; never raised to the component, its text is `LinkStatus.last_error`
     ├── ConnectionFailed      the socket could not be opened
@@ -53,10 +54,21 @@ _ADVICE = {
 }
 
 
+class OAuthFailed(SubscriberError):
+    """The token endpoint of a configuration gave no token: the call was not made. Later calls ask again.
+
+    `status_code` is the HTTP status of its answer, None when there was none.
+    """
+
+    def __init__(self, message: str, status_code: int | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
+
 class ConfigRefused(SubscriberError):
     """A configuration cannot be used in this process.
 
-    `reason` is its class: `invalid_config`, `missing_secret` or `unsupported_auth`.
+    `reason` is its class: `invalid_config` or `missing_secret`.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -6,15 +6,18 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from typing import Protocol as Interface
 
 from .callbacks import Callbacks
 from .environment import DEFAULT_ALLOWED_ENV, AllowedEnv
 from .errors import ConfigRefused, ModelNotReady, ProviderClosed
 from .library import load_litellm, load_litellm_async, load_responses, load_responses_async, max_input_tokens
+from .oauth import SignIn, sign_in
+from .openai_client import OpenAiClientParams, openai_client_params
 from .settings import ModelSettings
 from .status import ModelStatus
+from .steering import CACHE_STRATEGY, is_cache_strategy, mark_cache, steer_thinking
 from .waiting import Waiters, in_event_loop
 
 if TYPE_CHECKING:
@@ -22,6 +25,35 @@ if TYPE_CHECKING:
 
 _DEFAULTS: Mapping[str, Any] = {"num_retries": 3, "timeout": 120}
 _RESERVED = ("model", "api_base", "base_url", "api_key", "custom_llm_provider")
+
+
+class _State(NamedTuple):
+    """All that a call needs to know, in one reference."""
+
+    status: ModelStatus
+    settings: ModelSettings | None = None
+    sign_in: SignIn | None = None
+
+
+class _Call(NamedTuple):
+    """The settings that one call is made with, and all its keyword arguments but the token."""
+
+    params: dict[str, Any]
+    settings: ModelSettings
+    sign_in: SignIn | None
+
+    def needs_token(self) -> bool:
+        """Whether `signed` has to wait for an answer from elsewhere."""
+        return self.sign_in is not None and self.sign_in.fresh() is None
+
+    def signed(self) -> dict[str, Any]:
+        """Give the keyword arguments with the token. Blocks and raises OAuthFailed when there is none yet."""
+        if self.sign_in is None:
+            return self.params
+        token = self.sign_in.get()
+        headers = {**(self.params.get("extra_headers") or {}), "Authorization": f"Bearer {token}"}
+        # LiteLLM looks for a key in the environment when it is given none.
+        return {**self.params, "api_key": token, "extra_headers": headers}
 
 
 class Home(Interface):
@@ -59,7 +91,7 @@ class LiteLlm:
         self.alias = alias
         self._allowed_env = AllowedEnv(allowed_env)
         self._home = _home
-        self._now: tuple[ModelStatus, ModelSettings | None] = (_status, None)
+        self._now = _State(_status)
         self._lock = threading.Lock()
         self._refusal: ConfigRefused | None = None
         self._closed: str | None = None
@@ -73,12 +105,12 @@ class LiteLlm:
     @property
     def status(self) -> ModelStatus:
         """Whether calls can be made."""
-        return self._now[0]
+        return self._now.status
 
     @property
     def settings(self) -> ModelSettings | None:
         """What calls are made with, all of one version; None when there is nothing to make calls with."""
-        return self._now[1]
+        return self._now.settings
 
     @property
     def version(self) -> int | None:
@@ -104,7 +136,7 @@ class LiteLlm:
         The registry is LiteLLM's: the first time without a figure in the config imports it, which takes seconds.
         Raises ModelNotReady.
         """
-        settings = self._target()._require()
+        settings, _ = self._target()._require()
         return max_input_tokens(settings.model) if settings.max_input_tokens is None else settings.max_input_tokens
 
     def on_status_change(self, callback: Callable[[ModelStatus, ModelStatus], object]) -> None:
@@ -169,74 +201,94 @@ class LiteLlm:
         )
         try:
             settings = settings.resolve(self._allowed_env)
+            token = sign_in(settings.litellm_params)
         except ConfigRefused as refused:
             self._refusal = refused
             raise
         self._refusal = None
-        self._set(ModelStatus.READY, settings)
+        self._set(_State(ModelStatus.READY, settings, token))
 
     def unconfigure_model(self) -> None:
         """Forget the settings, the credentials in them too. Calls under way finish with what they began with."""
-        self._set(ModelStatus.NONE, None)
+        self._set(_State(ModelStatus.NONE))
 
     def completion(self, messages: list[Any], **kwargs: Any) -> Any:
         """Do `litellm.completion` with the settings; `kwargs` win over them.
 
-        Raises ModelNotReady, ProviderClosed, TypeError for an argument that the configuration decides, and LiteLLM's
-        errors.
+        Raises ModelNotReady, ProviderClosed, OAuthFailed, TypeError for an argument that the configuration decides, and
+        LiteLLM's errors.
         """
-        params = self._call_params(kwargs)
-        return load_litellm().completion(messages=messages, **params)
+        call = self._call(kwargs)
+        litellm = load_litellm()
+        return litellm.completion(**_chat(call, call.signed(), messages, litellm))
 
     async def acompletion(self, messages: list[Any], **kwargs: Any) -> Any:
         """Do `litellm.acompletion`, as `completion` does. With `stream=True` it gives an async iterator of chunks."""
-        params = await self._async_call_params(kwargs)
-        return await (await load_litellm_async()).acompletion(messages=messages, **params)
+        call = await self._call_async(kwargs)
+        litellm = await load_litellm_async()
+        return await litellm.acompletion(**_chat(call, await _signed(call), messages, litellm))
 
     def embedding(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.embedding`, as `completion` does."""
-        params = self._call_params(kwargs)
+        params = self._call(kwargs).signed()
         return load_litellm().embedding(input=input, **params)
 
     async def aembedding(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.aembedding`, as `completion` does."""
-        params = await self._async_call_params(kwargs)
+        params = await _signed(await self._call_async(kwargs))
         return await (await load_litellm_async()).aembedding(input=input, **params)
 
     def responses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.responses`, as `completion` does. Raises SubscriberError without the package `mcp`."""
-        params = self._call_params(kwargs)
+        params = self._call(kwargs).signed()
         return load_responses().responses(input=input, **params)
 
     async def aresponses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.aresponses`, as `completion` does. Raises SubscriberError without the package `mcp`."""
-        params = await self._async_call_params(kwargs)
+        params = await _signed(await self._call_async(kwargs))
         return await (await load_responses_async()).aresponses(input=input, **params)
 
     def litellm_params(self) -> dict[str, Any]:
         """Give the keyword arguments for any other function of LiteLLM, credentials too. The copy is the caller's.
 
-        Raises ModelNotReady.
+        Raises ModelNotReady. With OAuth2 client credentials it blocks when a token has to be fetched, and raises
+        OAuthFailed: in an event loop use `alitellm_params`.
         """
-        return self._call_params({})
+        return self._call({}).signed()
 
-    def _call_params(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    async def alitellm_params(self) -> dict[str, Any]:
+        """Do as `litellm_params` does, without blocking the event loop."""
+        return await _signed(await self._call_async({}))
+
+    def openai_client_params(self) -> OpenAiClientParams:
+        """Give what the `openai` package needs to make calls itself, all of one version; see OpenAiClientParams.
+
+        Parameters that it does not know are left out. Raises what `litellm_params` does, and SubscriberError for a
+        provider that does not speak OpenAI's API.
+        """
+        return openai_client_params(self.litellm_params())
+
+    def _call(self, kwargs: Mapping[str, Any]) -> _Call:
         """Take the settings, once, and join them with what the caller gave."""
+        target = self._target()
+        if self._must_wait_for(target) and not in_event_loop():
+            target.wait_ready_sync(timeout_seconds=self._override_seconds)
+        return self._joined(target, kwargs)
+
+    async def _call_async(self, kwargs: Mapping[str, Any]) -> _Call:
+        target = self._target()
+        if self._must_wait_for(target):
+            await target.wait_ready(timeout_seconds=self._override_seconds)
+        return self._joined(target, kwargs)
+
+    def _joined(self, target: LiteLlm, kwargs: Mapping[str, Any]) -> _Call:
         if reserved := [name for name in _RESERVED if name in kwargs]:
             raise TypeError(
                 f"{reserved[0]!r} comes from the configuration of {self.alias!r} in Modelwire and cannot be given in a "
                 "call; to call another model use its alias, or `provider.override(alias)`"
             )
-        target = self._target()
-        if self._must_wait_for(target) and not in_event_loop():
-            target.wait_ready_sync(timeout_seconds=self._override_seconds)
-        return {**_DEFAULTS, **target._require().call_params(), **kwargs}
-
-    async def _async_call_params(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        target = self._target()
-        if self._must_wait_for(target):
-            await target.wait_ready(timeout_seconds=self._override_seconds)
-        return self._call_params(kwargs)
+        settings, sign_in = target._require()
+        return _Call({**_DEFAULTS, **settings.call_params(), **kwargs}, settings, sign_in)
 
     def _target(self) -> LiteLlm:
         return (self._home._stand_in() if self._home else None) or self
@@ -249,12 +301,12 @@ class LiteLlm:
     def _override_seconds(self) -> float:
         return self._home._override_seconds if self._home else 0.0
 
-    def _require(self) -> ModelSettings:
+    def _require(self) -> tuple[ModelSettings, SignIn | None]:
         self._in_use()
-        settings = self.settings
-        if settings is None:
+        now = self._now
+        if now.settings is None:
             raise self._not_ready()
-        return settings
+        return now.settings, now.sign_in
 
     def _not_ready(self) -> ModelNotReady:
         refusal = self._refusal
@@ -281,10 +333,11 @@ class LiteLlm:
         self._lock = threading.Lock()
         self._waiters = Waiters()
 
-    def _set(self, status: ModelStatus, settings: ModelSettings | None) -> None:
+    def _set(self, new: _State) -> None:
         """Change settings and status: the only place where this happens."""
+        status, settings = new.status, new.settings
         with self._lock:
-            old_status, old_settings = self._now
+            old_status, old_settings = self._now.status, self._now.settings
             if settings is not None:
                 # Another thread may have closed it meanwhile.
                 self._check_open()
@@ -292,10 +345,29 @@ class LiteLlm:
                     return
             else:
                 self._refusal = None
-            self._now = (status, settings)
+            self._now = new
         if status is ModelStatus.READY:
             self._waiters.wake()
         if settings is not old_settings:
             self._on_settings_change.notify(old_settings, settings)
         if status is not old_status:
             self._on_status_change.notify(old_status, status)
+
+
+async def _signed(call: _Call) -> dict[str, Any]:
+    """Give the keyword arguments with the token, without blocking the event loop."""
+    return await asyncio.to_thread(call.signed) if call.needs_token() else call.signed()
+
+
+def _chat(call: _Call, params: dict[str, Any], messages: list[Any], litellm: Any) -> dict[str, Any]:
+    """Give the keyword arguments of a chat call, steered as the configuration says."""
+    strategy = params.pop(CACHE_STRATEGY, call.settings.cache_strategy)
+    if not is_cache_strategy(strategy):
+        raise ValueError("cache_strategy is one of none, 5m and 1h")
+    marked, tools = mark_cache(strategy, messages, params.get("tools"))
+    if tools is not None:
+        params["tools"] = tools
+    else:
+        # Anthropic refuses it without tools.
+        params.pop("parallel_tool_calls", None)
+    return steer_thinking({**params, "messages": marked}, litellm)

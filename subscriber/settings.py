@@ -9,11 +9,12 @@ from typing import Any
 
 from .environment import AllowedEnv
 from .errors import ConfigRefused
+from .oauth import PREFIX as OAUTH_PREFIX
 from .protocol import Json
+from .steering import CACHE_STRATEGY, DEFAULT_CACHE_STRATEGY, is_cache_strategy
 
 # Parameters that steer Modelwire: LiteLLM would send them on to the provider, which refuses what it does not know.
-_STEERING = frozenset({"cache_strategy", "max_input_tokens"})
-_STEERING_PREFIX = "oauth_"
+_STEERING = frozenset({CACHE_STRATEGY, "max_input_tokens"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,15 +42,18 @@ class ModelSettings:
         model = self.litellm_params.get("model")
         return model if isinstance(model, str) else ""
 
+    @property
+    def cache_strategy(self) -> str:
+        """How long a provider is asked to keep what stays the same from call to call: `none`, `5m` or `1h`."""
+        strategy = self.litellm_params.get(CACHE_STRATEGY)
+        return DEFAULT_CACHE_STRATEGY if strategy is None else strategy
+
     def resolve(self, allowed_env: AllowedEnv) -> ModelSettings:
         """Give the settings with all `os.environ/` references followed. Raises ConfigRefused."""
         if not self.model:
             raise ConfigRefused("invalid_config", "it names no model")
-        if oauth := sorted(name for name in self.litellm_params if name.startswith(_STEERING_PREFIX)):
-            raise ConfigRefused(
-                "unsupported_auth",
-                f"it signs in with OAuth2 client credentials ({', '.join(oauth)}), which this version cannot do",
-            )
+        if not is_cache_strategy(self.cache_strategy):
+            raise ConfigRefused("invalid_config", "its cache_strategy is none of none, 5m and 1h")
         params = {name: allowed_env.resolve(value, name) for name, value in self.litellm_params.items()}
         return replace(self, litellm_params=params)
 
@@ -58,7 +62,7 @@ class ModelSettings:
         return {
             name: _thaw(value)
             for name, value in self.litellm_params.items()
-            if name not in _STEERING and not name.startswith(_STEERING_PREFIX)
+            if name not in _STEERING and not name.startswith(OAUTH_PREFIX)
         }
 
     def same_as(self, other: ModelSettings | None) -> bool:

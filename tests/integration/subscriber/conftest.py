@@ -85,6 +85,7 @@ class Plane:
 
     def __init__(self, signal: Signal) -> None:
         self.signal = signal
+        self.acknowledged: list[dict[str, Any]] = []
         self.sockets: list[Socket] = []
         self.configs: dict[str, dict[str, Any]] = {}
         self.log: list[tuple[int, str, dict[str, Any] | None, str | None]] = []
@@ -199,6 +200,10 @@ class Plane:
                 await self._pong(socket, (message.get("payload") or {}).get("authorization"))
             case "complete":
                 socket.open.pop(message["id"], None)
+            case "subscribe" if "input" in message["payload"]["variables"]:
+                self.acknowledged.append(message["payload"]["variables"]["input"])
+                await socket.send(type="next", id=message["id"], payload={"data": {}})
+                await socket.send(type="complete", id=message["id"])
             case "subscribe":
                 await self._subscribe(socket, message["id"], message["payload"]["variables"])
 
@@ -338,6 +343,7 @@ class Endpoint:
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/messages", self._messages, methods=["POST"]),
                 Route("/v1/embeddings", self._embeddings, methods=["POST"]),
                 Route("/v1/responses", self._responses, methods=["POST"]),
             ]
@@ -353,7 +359,10 @@ class Endpoint:
         body = await self._record(request)
         if body.get("stream"):
             return StreamingResponse(self._chunks(body["model"]), media_type="text/event-stream")
-        message = {"role": "assistant", "content": f"I am {body['model']}"}
+        message: dict[str, Any] = {"role": "assistant", "content": f"I am {body['model']}"}
+        if body.get("tool_choice") == "required":
+            called = {"name": body["tools"][-1]["function"]["name"], "arguments": '{"who": "me"}'}
+            message = {"role": "assistant", "tool_calls": [{"id": "t", "type": "function", "function": called}]}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         answer = {"id": "c", "object": "chat.completion", "created": 1, "model": body["model"]}
@@ -371,6 +380,14 @@ class Endpoint:
             if index == 0:
                 await asyncio.to_thread(self.hold.wait)
         yield "data: [DONE]\n\n"
+
+    async def _messages(self, request: Request) -> Response:
+        """Anthropic's API."""
+        body = await self._record(request)
+        content = [{"type": "text", "text": f"I am {body['model']}"}]
+        usage = {"input_tokens": 1, "output_tokens": 1}
+        answer = {"id": "m", "type": "message", "role": "assistant", "model": body["model"], "stop_reason": "end_turn"}
+        return JSONResponse({**answer, "stop_sequence": None, "content": content, "usage": usage})
 
     async def _embeddings(self, request: Request) -> Response:
         body = await self._record(request)

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from modelwire.subscriber import DynamicModelProvider, LiteLlm, ModelNotReady, ModelStatus, SubscriberError
+from modelwire.subscriber import (
+    DynamicModelProvider,
+    LiteLlm,
+    ModelNotReady,
+    ModelStatus,
+    SubscriberError,
+)
 
 from .conftest import FAST, Endpoint, Plane, Signal
 
@@ -47,6 +53,57 @@ async def test_what_is_sent_on_and_what_is_not(endpoint: Endpoint) -> None:
     await model.acompletion(HELLO, temperature=0.9)
     (asked,) = endpoint.asked
     assert asked.body == {"model": "m", "messages": HELLO, "temperature": 0.9, "seed": 1}
+
+
+TOOL = {"type": "function", "function": {"name": "who", "parameters": {"type": "object", "properties": {}}}}
+
+
+async def test_tools(model: LiteLlm) -> None:
+    asked = {"tools": [TOOL], "tool_choice": "required"}
+    for reply in (model.completion(HELLO, **asked), await model.acompletion(HELLO, **asked)):
+        (call,) = reply.choices[0].message.tool_calls
+        assert (call.function.name, call.function.arguments) == ("who", '{"who": "me"}')
+
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "mark"),
+    [(None, {"type": "ephemeral"}), ("1h", {"type": "ephemeral", "ttl": "1h"}), ("none", None)],
+)
+async def test_what_a_provider_is_asked_to_cache(endpoint: Endpoint, strategy: str | None, mark: Any) -> None:
+    model = LiteLlm("general")
+    base = endpoint.base.removesuffix("/v1")
+    model.configure_model(
+        {"model": "anthropic/claude-sonnet-4-5", "api_key": "k", "api_base": base, "cache_strategy": strategy}
+    )
+    await model.acompletion([SYSTEM, *HELLO], tools=[TOOL])
+    model.completion([SYSTEM, *HELLO], tools=[TOOL])
+    assert len(endpoint.asked) == 2
+    for asked in endpoint.asked:
+        assert asked.body["system"][0]["text"] == "Be brief."
+        assert asked.body["system"][0].get("cache_control") == mark
+        assert asked.body["tools"][0].get("cache_control") == mark
+    # A call may ask for another.
+    await model.acompletion([SYSTEM, *HELLO], cache_strategy="none")
+    assert "cache_control" not in str(endpoint.asked[-1].body)
+    with pytest.raises(ValueError, match="cache_strategy"):
+        await model.acompletion(HELLO, cache_strategy="2h")
+
+
+@pytest.mark.parametrize("name", ["anthropic/claude-sonnet-4-5", "openai/claude-behind-a-gateway"])
+async def test_thinking(endpoint: Endpoint, name: str) -> None:
+    model = LiteLlm("general")
+    base = endpoint.base if name.startswith("openai") else endpoint.base.removesuffix("/v1")
+    model.configure_model(
+        {"model": name, "api_key": "k", "api_base": base, "thinking": {"budget_tokens": 2048}, "temperature": 0.2}
+    )
+    await model.acompletion(HELLO, parallel_tool_calls=True)
+    (asked,) = endpoint.asked
+    assert asked.body["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert asked.body["temperature"] == 1
+    assert "parallel_tool_calls" not in asked.body
 
 
 async def test_an_update_under_a_stream(model: LiteLlm, endpoint: Endpoint) -> None:

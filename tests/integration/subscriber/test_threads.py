@@ -204,6 +204,9 @@ FORKS = """
 import os, sys, threading
 from modelwire.subscriber import DynamicModelProvider
 
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
 provider = DynamicModelProvider(component="forks").start()
 model = provider.get_lite_llm_model("general")
 model.wait_ready_sync(60)
@@ -212,12 +215,12 @@ for number in range(2):
         seen = threading.Event()
         model.on_settings_change(lambda _, new: new and new.version == 3 and seen.set())
         # What was known at the fork is there at once.
-        print(f"child {number} begins with {model.litellm_params()['model']}", flush=True)
+        say(f"child {number} begins with {model.litellm_params()['model']}")
         assert seen.wait(60)
-        print(f"child {number} follows to {model.litellm_params()['model']}", flush=True)
+        say(f"child {number} follows to {model.litellm_params()['model']}")
         provider.close_sync()
         os._exit(0)
-print("forked", flush=True)
+say("forked")
 sys.stdin.read()
 """
 

@@ -21,6 +21,7 @@ def test_all_names_what_the_package_offers() -> None:
         "ModelNotReady",
         "ModelSettings",
         "ModelStatus",
+        "OAuthFailed",
         "ProviderClosed",
         "SubscriberError",
     }
@@ -36,6 +37,7 @@ def test_import_loads_neither_litellm_nor_the_server_side() -> None:
         "litellm",
         "openai",
         "httpx",
+        "oauthlib",
         "pydantic",
         "cryptography",
         "graphql",

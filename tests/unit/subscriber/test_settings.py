@@ -61,7 +61,8 @@ def test_resolve_follows_references(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"model": None}, "invalid_config"),
         ({"model": ""}, "invalid_config"),
         ({"model": 3}, "invalid_config"),
-        ({"oauth_token_url": "https://example.com", "oauth_client_secret": "canary-secret"}, "unsupported_auth"),
+        ({"cache_strategy": "2h"}, "invalid_config"),
+        ({"cache_strategy": {}}, "invalid_config"),
         ({"api_key": "os.environ/NOBODY_ALLOWED_THIS"}, "missing_secret"),
     ],
 )
