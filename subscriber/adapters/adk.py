@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from ..library import load_litellm_async
+from ..model import LiteLlm, _Call, _chat, _signed
 
 # As ADK does before it imports LiteLLM, which otherwise reads a file `.env` into the environment of the process.
 os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
@@ -18,6 +19,7 @@ os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
 try:
     from google.adk.models import BaseLlm
     from google.adk.models.lite_llm import LiteLlm as AdkLiteLlm
+    from google.adk.models.lite_llm import LiteLLMClient
 except ModuleNotFoundError as error:
     raise ImportError(
         f"the module {error.name!r} is missing, which the Google ADK adapter needs: pip install 'modelwire[adk]'"
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from google.adk.models import LlmCapabilities
     from google.adk.models.llm_request import LlmRequest
     from google.adk.models.llm_response import LlmResponse
-
-    from ..model import LiteLlm
 
 
 class ModelwireLlm(BaseLlm):  # type: ignore[misc]  # google-adk is not installed where the types are checked
@@ -53,25 +53,31 @@ class ModelwireLlm(BaseLlm):  # type: ignore[misc]  # google-adk is not installe
     def capabilities(self) -> LlmCapabilities:
         """What the model of the moment supports; while there is none, nothing that not every model does."""
         settings = self._model._target().settings
-        # LiteLLM, which answers this, is then imported already or will be at once.
         return AdkLiteLlm(model=settings.model if settings else "").capabilities
 
     async def generate_content_async(
         self, llm_request: LlmRequest, stream: bool = False
     ) -> AsyncGenerator[LlmResponse, None]:
-        """Do one turn. Raises ModelNotReady, ProviderClosed and LiteLLM's errors."""
-        params = await self._model._async_call_params({})
+        """Do one turn. Raises ModelNotReady, ProviderClosed, OAuthFailed and LiteLLM's errors."""
+        call = await self._model._call_async({})
+        # Here and not at ADK's hands, which would block the event loop.
         await load_litellm_async()
-        converter, name = _converter(params)
+        converter = AdkLiteLlm(**await _signed(call), llm_client=_Client(call))
         # ADK gives the alias as the request's model, by which the conversions would go.
-        request = llm_request.model_copy(update={"model": name})
+        request = llm_request.model_copy(update={"model": converter.model})
         async with aclosing(converter.generate_content_async(request, stream=stream)) as responses:
             async for response in responses:
                 yield response
 
 
-def _converter(params: dict[str, Any]) -> tuple[AdkLiteLlm, str]:
-    """Give ADK's class with the settings of one call, and the name that LiteLLM routes by."""
-    name = params.pop("model")
-    # ADK speaks to MCP servers itself. LiteLLM would import the package mcp, which may be missing, for any tool.
-    return AdkLiteLlm(model=name, **params, _skip_mcp_handler=True), name
+class _Client(LiteLLMClient):  # type: ignore[misc]  # as above
+    """Steers the call of ADK's class as the configuration says, as those of `LiteLlm` are."""
+
+    def __init__(self, call: _Call) -> None:
+        self._call = call
+
+    async def acompletion(self, model: Any, messages: Any, tools: Any, **kwargs: Any) -> Any:
+        litellm = await load_litellm_async()
+        params = {**kwargs, "model": model, "tools": tools}
+        # ADK speaks to MCP servers itself. LiteLLM would import the package mcp, which may be missing, for any tool.
+        return await litellm.acompletion(**_chat(self._call, params, messages, litellm), _skip_mcp_handler=True)

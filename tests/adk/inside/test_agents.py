@@ -6,7 +6,9 @@ import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
+import litellm
 import pytest
 from google.adk.agents import LlmAgent
 from google.adk.agents.run_config import RunConfig, StreamingMode
@@ -135,6 +137,24 @@ async def test_what_the_agent_asks_for_wins_over_the_configuration(
     await Conversation(LlmAgent(name="a", model=ModelwireLlm(model), generate_content_config=config)).say("Hello")
     ((_, body),) = endpoint.asked
     assert (body["temperature"], body["seed"]) == (0.75, 7)
+
+
+async def test_the_configurations_cache_strategy_holds(
+    model: LiteLlm, plane: FakeControlPlane, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane.put("general", endpoint.params("m", cache_strategy="1h"))
+    await applied(model, 2)
+    sent: list[dict[str, Any]] = []
+    real = litellm.acompletion
+
+    async def watched(**kwargs: Any) -> Any:
+        sent.append(kwargs)
+        return await real(**kwargs)
+
+    monkeypatch.setattr(litellm, "acompletion", watched)
+    assert await Conversation(LlmAgent(name="a", model=ModelwireLlm(model), instruction="Be brief.")).say("Hello")
+    assert "cache_strategy" not in sent[0]
+    assert sent[0]["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
 
 
 async def test_an_agent_is_made_before_there_is_a_configuration(endpoint: Endpoint) -> None:
