@@ -181,6 +181,46 @@ async def test_override_is_for_this_thread_only(plane: Plane, endpoint: Endpoint
     assert plane.subscribed == {"general": 1, "planning": 1, "third": 1}
 
 
+async def test_calls_of_two_threads_are_whole_under_updates(plane: Plane, endpoint: Endpoint) -> None:
+    """A stream that outlives many versions, and calls beside it that always see one version and never an older one."""
+
+    async def put(version: int) -> None:
+        more = {"api_key": f"key-{version}", "api_base": endpoint.base, "seed": version}
+        await plane.put("general", version=version, name=f"m-{version}", **more)
+
+    loop = asyncio.get_running_loop()
+    endpoint.hold.clear()
+
+    def stream(model: LiteLlm, began: threading.Event) -> str:
+        chunks = model.completion(HELLO, stream=True)
+        texts = [next(chunks).choices[0].delta.content]
+        began.set()
+        return "".join([*texts, *(chunk.choices[0].delta.content or "" for chunk in chunks)])
+
+    def component() -> tuple[str, list[str]]:
+        with make(plane) as provider, ThreadPoolExecutor(1) as threads:
+            model = provider.get_lite_llm_model("general")
+            model.wait_ready_sync(timeout_seconds=120)
+            changed, began = threading.Semaphore(0), threading.Event()
+            model.on_settings_change(lambda *_: changed.release())
+            streaming = threads.submit(stream, model, began)
+            assert began.wait(120)
+            answers = []
+            for version in range(2, 32):
+                asyncio.run_coroutine_threadsafe(put(version), loop).result(120)
+                assert changed.acquire(timeout=120)
+                answers.append(ask(model))
+            endpoint.hold.set()
+            return streaming.result(120), answers
+
+    await put(1)
+    streamed, answers = await asyncio.to_thread(component)
+    assert streamed == "I am m-1"
+    assert answers == [f"I am m-{version}" for version in range(2, 32)]
+    for asked in endpoint.asked:
+        assert (asked.body["model"], asked.key) == (f"m-{asked.body['seed']}", f"key-{asked.body['seed']}")
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 async def test_a_token_callable_is_asked_in_threads_of_ours(plane: Plane, kind: str) -> None:
     threads: list[int] = []
