@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from typing import Protocol as Interface
 
+from .acknowledgements import Acknowledgements, Verdict
 from .backoff import backoff
 from .callbacks import Callbacks
 from .connection import open_socket
@@ -106,6 +107,7 @@ class Link:
         self._component = component
         self._timing = timing
         self._subscriptions: list[_Subscription] = []
+        self._acknowledgements = Acknowledgements(str(component.get("instanceId")), self._backoff)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._reached = False
@@ -122,6 +124,11 @@ class Link:
         self._subscriptions.append(_Subscription(operation, self._backoff()))
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
+
+    def acknowledge(self, verdict: Verdict) -> None:
+        """Have the server told what became of a version. Call it in the thread in which the link runs."""
+        self._acknowledgements.say(verdict)
+        self._wake.set()
 
     async def run(self) -> None:
         """Connect and subscribe, again and again, until cancelled."""
@@ -162,6 +169,7 @@ class Link:
             for subscription in tuple(self._subscriptions):
                 subscription.id, subscription.due, subscription.current = None, 0.0, False
             self._settle()
+            self._acknowledgements.begin()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._write(socket, protocol))
@@ -201,6 +209,7 @@ class Link:
                     await socket.send(text)
                 else:
                     next_step = min(next_step, subscription.due)
+            next_step = min(next_step, await self._send_acknowledgements(socket, protocol))
             if next_ping <= loop.time():
                 await socket.send(protocol.ping())
                 next_ping = loop.time() + self._timing.ping_seconds
@@ -210,6 +219,15 @@ class Link:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _send_acknowledgements(self, socket: ClientConnection, protocol: Protocol) -> float:
+        """Send those that are due; when the next one is."""
+        loop = asyncio.get_running_loop()
+        while (verdict := self._acknowledgements.take(loop.time())) is not None:
+            id_, text = protocol.subscribe(self._acknowledgements.request(verdict))
+            self._acknowledgements.sent(id_, verdict)
+            await socket.send(text)
+        return self._acknowledgements.due
 
     async def _read(self, socket: ClientConnection, protocol: Protocol, renewal: Renewal) -> None:
         """Take what comes, until nothing comes for too long."""
@@ -229,6 +247,9 @@ class Link:
             raise LinkSilent(f"nothing came from the server for {silence:g} s") from None
 
     async def _handle(self, event: Event | None, socket: ClientConnection, protocol: Protocol) -> None:
+        if self._acknowledgements.receive(event, asyncio.get_running_loop().time()):
+            self._wake.set()
+            return
         match event:
             case Pinged(reply):
                 await socket.send(reply)

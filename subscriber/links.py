@@ -13,6 +13,7 @@ from .link import Link, Operation
 from .status import LinkState, LinkStatus
 
 if TYPE_CHECKING:
+    from .acknowledgements import Verdict
     from .protocol import Json
     from .timing import Timing
     from .token import TokenSource
@@ -57,6 +58,10 @@ class Links:
         link.add(operation)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake.set)
+
+    def acknowledge(self, verdict: Verdict) -> None:
+        """Have the server told what became of a version. Call it in the thread in which the links run."""
+        self._links[0].acknowledge(verdict)
 
     async def run(self) -> None:
         """Run all links, those too that are added meanwhile, until cancelled."""

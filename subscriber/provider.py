@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from .. import __version__
+from .acknowledgements import Verdict
 from .background import Background
 from .callbacks import Callbacks
 from .connection import websocket_url
@@ -211,7 +212,7 @@ class DynamicModelProvider:
                     _status=ModelStatus.INITIALIZING,
                     _home=self,
                 )
-                self._replicas.append(AliasReplica(model))
+                self._replicas.append(AliasReplica(model, self._acknowledge))
                 self._links.add(self._replicas[-1])
         return model
 
@@ -228,6 +229,9 @@ class DynamicModelProvider:
             yield model
         finally:
             _overrides.reset(reset)
+
+    def _acknowledge(self, verdict: Verdict) -> None:
+        self._links.acknowledge(verdict)
 
     def _stand_in(self) -> LiteLlm | None:
         """The model that calls of this provider's models go to in this task or thread. Models call it."""

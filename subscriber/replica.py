@@ -6,11 +6,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from . import events
+from .acknowledgements import Verdict
 from .errors import ConfigRefused, ProtocolError
 from .settings import ModelSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .model import LiteLlm
     from .protocol import Json
@@ -19,10 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 class AliasReplica:
-    """What is known of one alias, at which position. An `Operation` of the link."""
+    """What is known of one alias, at which position. An `Operation` of the link.
 
-    def __init__(self, model: LiteLlm) -> None:
+    `acknowledge` hears what became of each version, once it is applied or refused.
+    """
+
+    def __init__(self, model: LiteLlm, acknowledge: Callable[[Verdict], None]) -> None:
         self._model = model
+        self._acknowledge = acknowledge
         self._position: str | None = None
         self._known: tuple[str, int] | None = None
         """Id and version of the config that has the alias, also of a placeholder or a refused one; None without one."""
@@ -67,6 +72,7 @@ class AliasReplica:
     def _use(self, config: events.Config) -> None:
         if config.litellm_params is None:
             self._model.unconfigure_model()
+            refused = None
         else:
             settings = ModelSettings(
                 alias=config.alias,
@@ -76,10 +82,13 @@ class AliasReplica:
                 litellm_params=config.litellm_params,
                 max_input_tokens=config.max_input_tokens,
             )
-            self._configure(settings)
+            refused = self._configure(settings)
         self._known = (config.id, config.version)
+        reason, message = (None, None) if refused is None else (refused.reason, str(refused))
+        self._acknowledge(Verdict(config.id, config.version, reason, message))
 
-    def _configure(self, settings: ModelSettings) -> None:
+    def _configure(self, settings: ModelSettings) -> ConfigRefused | None:
+        """Use the settings; why not, if they are refused."""
         in_use = self._model.settings
         try:
             self._model.configure_model(settings)
@@ -95,3 +104,5 @@ class AliasReplica:
                 refused,
                 f"version {in_use.version} stays in use" if in_use else "the model has no configuration to use",
             )
+            return refused
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import sys
@@ -67,7 +68,9 @@ class Socket:
     open: dict[str, str] = field(default_factory=dict)
 
     async def send(self, **message: Any) -> None:
-        await self.connection.send(json.dumps(message))
+        # It may be closed while an acknowledgement on it is being answered.
+        with contextlib.suppress(ConnectionClosed):
+            await self.connection.send(json.dumps(message))
 
     async def event(self, alias: str, **event: Any) -> None:
         for id_ in [id_ for id_, named in self.open.items() if named == alias]:
@@ -85,6 +88,7 @@ class Plane:
 
     def __init__(self, signal: Signal) -> None:
         self.signal = signal
+        self.acknowledged: list[dict[str, Any]] = []
         self.acknowledged: list[dict[str, Any]] = []
         self.sockets: list[Socket] = []
         self.configs: dict[str, dict[str, Any]] = {}
@@ -177,7 +181,11 @@ class Plane:
         self.signal.poke()
         try:
             async for text in connection:
-                socket.received.append(json.loads(text))
+                message = json.loads(text)
+                if "input" in (message.get("payload") or {}).get("variables", ()):
+                    await self._take(socket, message["id"], message["payload"]["variables"]["input"])
+                    continue
+                socket.received.append(message)
                 self.signal.poke()
                 if not self.silent:
                     await self._answer(socket, socket.received[-1])
@@ -200,12 +208,15 @@ class Plane:
                 await self._pong(socket, (message.get("payload") or {}).get("authorization"))
             case "complete":
                 socket.open.pop(message["id"], None)
-            case "subscribe" if "input" in message["payload"]["variables"]:
-                self.acknowledged.append(message["payload"]["variables"]["input"])
-                await socket.send(type="next", id=message["id"], payload={"data": {}})
-                await socket.send(type="complete", id=message["id"])
             case "subscribe":
                 await self._subscribe(socket, message["id"], message["payload"]["variables"])
+
+    async def _take(self, socket: Socket, id_: str, acknowledgement: dict[str, Any]) -> None:
+        if not self.silent:
+            self.acknowledged.append(acknowledgement)
+            await socket.send(type="next", id=id_, payload={"data": {}})
+            await socket.send(type="complete", id=id_)
+            self.signal.poke()
 
     def _expiry(self) -> dict[str, Any]:
         if self.token_seconds is None:

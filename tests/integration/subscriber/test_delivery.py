@@ -97,3 +97,26 @@ async def test_a_large_snapshot(plane: Plane, connect: Any) -> None:
     line = await connect()
     await line.model.wait_ready(timeout_seconds=120)
     assert len(line.model.litellm_params()["extra_body"]["text"]) == 3_000_000
+
+
+async def test_every_version_is_acknowledged_once(plane: Plane, connect: Any, signal: Signal) -> None:
+    await plane.put("general", version=1)
+    line = await connect()
+    await line.model.wait_ready(timeout_seconds=120)
+    await signal.until(lambda: len(plane.acknowledged) == 1)
+    await plane.put("general", version=2, api_key="os.environ/NOBODY_ALLOWED_THIS")
+    await signal.until(lambda: len(plane.acknowledged) == 2)
+    (socket,) = plane.sockets
+    instance = socket.received[0]["payload"]["component"]["instanceId"]
+    applied, refused = plane.acknowledged
+    assert applied == {
+        "instanceId": instance,
+        "id": "a",
+        "version": 1,
+        "outcome": "APPLIED",
+        "reason": None,
+        "message": None,
+    }
+    assert (refused["version"], refused["outcome"], refused["reason"]) == (2, "REFUSED", "missing_secret")
+    assert "NOBODY_ALLOWED_THIS" in refused["message"]
+    assert line.model.version == 1

@@ -15,7 +15,10 @@ class Line:
 
     def __init__(self) -> None:
         self.model = LiteLlm("general", _status=ModelStatus.INITIALIZING)
-        self.replica = AliasReplica(self.model)
+        self.said: list[tuple[str, int, str | None]] = []
+        self.replica = AliasReplica(
+            self.model, lambda verdict: self.said.append((verdict.config_id, verdict.version, verdict.reason))
+        )
         self.revision = 0
         self.versions: list[int | None] = []
         self.statuses: list[str] = []
@@ -207,3 +210,14 @@ def test_the_position_stays_when_applying_fails(line: Line, monkeypatch: pytest.
     assert line.since == "s-1"
     line.change(config(2, "openai/b"))
     assert line.name == "openai/b"
+
+
+def test_each_version_is_spoken_of_once(line: Line) -> None:
+    line.snapshot(config(version=1))
+    line.change(config(version=1))
+    line.change(config(version=2, litellmParams=REFUSED))
+    line.bookmark()
+    line.change(config(version=3, configured=False, litellmParams=None))
+    line.change(removed=("a",))
+    line.change(config(version=1, config_id="b"))
+    assert line.said == [("a", 1, None), ("a", 2, "missing_secret"), ("a", 3, None), ("b", 1, None)]
