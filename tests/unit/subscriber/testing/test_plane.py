@@ -114,13 +114,15 @@ async def test_with_a_token_others_are_refused() -> None:
 
 
 def test_after_the_block_nothing_listens_and_no_thread_is_left() -> None:
-    before = threading.active_count()
+    def threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "fake-control-plane"]
+
     plane = fake_control_plane({})
     with plane as url:
         port = int(url.rpartition(":")[2])
         socket.create_connection(("127.0.0.1", port)).close()
-        assert threading.active_count() == before + 1
-    assert threading.active_count() == before
+        assert len(threads()) == 1
+    assert not threads()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 
