@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from ..subscriber import ConfigRefused, LiteLlm
 from .litellm_call_bedrock import bedrock_models
+from .litellm_call_vertex import vertex_models
 from .litellm_guard import Guard
 
 _MAX_TEXT: Final = 20_000
@@ -185,4 +186,5 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 _CALLS: Final[Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, dict[str, Any]]]]] = {
     "chat": _chat,
     "bedrock_models": bedrock_models,
+    "vertex_models": vertex_models,
 }

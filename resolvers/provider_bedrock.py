@@ -7,20 +7,10 @@ from typing import Final
 
 from ..store import AuthType, Json, ModelConfigDraft
 from .guarded_proxy import target_of
-from .litellm_calls import make_call
-from .outbound import Outbound, OutboundError, OutboundProblem
+from .outbound import Outbound
+from .provider_libraries import list_by_library
 
 _REGION: Final = re.compile(r"//(?:[^/]*\.)?bedrock(?:-runtime)?(?:-fips)?\.([a-z0-9-]+)\.")
-
-_MESSAGES: Final = {
-    OutboundProblem.AUTHENTICATION: "the credentials were refused",
-    OutboundProblem.NOT_FOUND: "there is no list of models at this address",
-    OutboundProblem.RATE_LIMIT: "AWS asks for fewer requests",
-    OutboundProblem.BAD_REQUEST: "AWS does not take the request",
-    OutboundProblem.PROVIDER: "AWS failed",
-    OutboundProblem.CONNECTION: "the connection failed",
-    OutboundProblem.BAD_ANSWER: "the answer is not a list of models",
-}
 
 
 def region_of(draft: ModelConfigDraft) -> str | None:
@@ -51,16 +41,4 @@ async def list_bedrock(outbound: Outbound, draft: ModelConfigDraft, region: str)
         "credentials": credentials,
     }
     only = None if endpoint is None else frozenset({target_of(endpoint)})
-    answer = await make_call(outbound, "bedrock_models", arguments, only=only)
-    if answer.problem is not None:
-        raise answer.problem
-    if answer.content is None or answer.content.get("problem") == "timeout":
-        seconds = outbound.policy.litellm_timeout_seconds
-        raise OutboundError(OutboundProblem.TIMEOUT, f"there was no whole answer within {seconds:g} seconds")
-    problem = answer.content.get("problem")
-    if problem == "unsupported":
-        return None
-    if problem is not None:
-        found = OutboundProblem(problem)
-        raise OutboundError(found, _MESSAGES[found])
-    return list(answer.content["models"])
+    return await list_by_library(outbound, "bedrock_models", arguments, only=only, cloud="AWS")

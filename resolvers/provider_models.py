@@ -23,6 +23,7 @@ from .merge import merge
 from .model_configs import find
 from .outbound import Outbound, OutboundError, OutboundProblem
 from .provider_bedrock import list_bedrock, region_of
+from .provider_vertex import list_vertex
 from .providers import ModelListing, Provider
 from .references import is_reference
 from .stored import read_stored
@@ -144,6 +145,8 @@ async def _ask_provider(
         raise _CannotAsk(ListProblem.MISSING_SECRET, "the apiBase is a reference, which only components resolve")
     if provider.listing is ModelListing.BEDROCK:
         return await _bedrock(outbound, draft, dropped=dropped)
+    if provider.listing is ModelListing.VERTEX:
+        return await _vertex(outbound, draft, dropped=dropped)
     api_base = draft.api_base or provider.default_api_base
     if api_base is None:
         raise _CannotAsk(ListProblem.BAD_REQUEST, f"{provider.title} needs an apiBase")
@@ -207,6 +210,20 @@ async def _bedrock(outbound: Outbound, draft: ModelConfigDraft, *, dropped: bool
     names = await list_bedrock(outbound, draft, region)
     if names is None:
         raise _CannotAsk(ListProblem.NOT_LISTED, "AWS Bedrock is asked with boto3, which is not installed here")
+    return [ProviderModel(name=_name(name)) for name in names]
+
+
+async def _vertex(outbound: Outbound, draft: ModelConfigDraft, *, dropped: bool) -> list[ProviderModel]:
+    _check_credentials(draft, dropped=dropped)
+    if "credentials_json" not in draft.secrets.auth:
+        # google-auth would look for those of the server's machine.
+        raise _CannotAsk(ListProblem.MISSING_SECRET, "Google Vertex AI needs the key file of a service account")
+    if is_reference(draft.auth.fields.get("location")):
+        raise _CannotAsk(ListProblem.MISSING_SECRET, "the location is a reference, which only components resolve")
+    names = await list_vertex(outbound, draft)
+    if names is None:
+        message = "Google Vertex AI is asked with google-auth, which is not installed here"
+        raise _CannotAsk(ListProblem.NOT_LISTED, message)
     return [ProviderModel(name=_name(name)) for name in names]
 
 

@@ -26,6 +26,7 @@ class ModelListing(Enum):
     ANTHROPIC = auto()
     GEMINI = auto()
     OLLAMA = auto()
+    VERTEX = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,7 @@ _COMMON: Final[Mapping[str, _Described]] = {
         default_api_base="https://generativelanguage.googleapis.com/v1beta",
         listing=ModelListing.GEMINI,
     ),
-    "vertex_ai": _Described(title="Google Vertex AI", auths=(_GCP, _NONE)),
+    "vertex_ai": _Described(title="Google Vertex AI", auths=(_GCP, _NONE), listing=ModelListing.VERTEX),
     "bedrock": _Described(title="AWS Bedrock", auths=(_AWS, _KEY, _NONE), listing=ModelListing.BEDROCK),
     "ollama": _Described(
         title="Ollama",

@@ -78,7 +78,8 @@ class ProviderConnectionInput:
         description="The address; null for the provider's own. References are not resolved here."
     )
     auth: Maybe[ModelAuthInput | None] = strawberry.field(
-        description="The credentials; lists are asked for with an API key or with none."
+        description="The credentials; lists are asked for with an API key or with none, those of AWS Bedrock also with "
+        "AWS credentials, and those of Vertex AI with the key file of a service account."
     )
 
     def to_request(self) -> provider_models.ListRequest:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
+import jwt
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -17,6 +22,16 @@ from starlette.routing import Route
 
 KEY = "stand-in-key-4f1c9a7e"
 AWS_KEY_ID = "AKIASTANDIN4F1C9A7E"
+GOOGLE_ACCOUNT = "stand-in@project.iam.gserviceaccount.example"
+GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
+GOOGLE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def google_key_file(token_uri: str, key: rsa.RSAPrivateKey = GOOGLE_KEY, **more: str) -> str:
+    """The text of the key file of a service account."""
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    content = {"type": "service_account", "project_id": "p", "private_key_id": "1", "private_key": pem}
+    return json.dumps({**content, "client_email": GOOGLE_ACCOUNT, "token_uri": token_uri, **more})
 
 
 @dataclass
@@ -103,6 +118,35 @@ async def _bedrock_profiles(request: Request) -> Response:
     return _refuses_aws(request) or JSONResponse(found | ({} if following is None else {"nextToken": following}))
 
 
+async def _google_token(request: Request) -> Response:
+    """Takes what is signed with GOOGLE_KEY alone, in the name of GOOGLE_ACCOUNT, and for Google."""
+    form = dict(parse_qsl((await request.body()).decode()))
+    assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    try:
+        claims = jwt.decode(form["assertion"], GOOGLE_KEY.public_key(), ["RS256"], audience=GOOGLE_TOKEN_URI)
+    except jwt.InvalidTokenError:
+        return JSONResponse({"error": "invalid_grant", "error_description": f"no: {KEY}"}, status_code=400)
+    assert claims["iss"] == GOOGLE_ACCOUNT
+    assert claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
+    return JSONResponse({"access_token": KEY, "expires_in": 3600, "token_type": "Bearer"})
+
+
+async def _vertex_models(request: Request) -> Response:
+    if request.headers.get("authorization") != f"Bearer {KEY}":
+        return _error(401, "UNAUTHENTICATED")
+    publisher = request.path_params["publisher"]
+    pages = {
+        ("google", None): (["gemini-b", "gemini-embedding-001", "imagegeneration"], "2"),
+        ("google", "2"): (["gemini-a"], None),
+        ("anthropic", None): (["claude-a", "claude-b"], None),
+    }
+    names, following = pages[publisher, request.query_params.get("pageToken")]
+    models = [{"name": f"publishers/{publisher}/models/{name}", "launchStage": "GA"} for name in names]
+    if publisher == "anthropic":
+        models[1]["versionId"] = "20260101"
+    return JSONResponse({"publisherModels": models} | ({} if following is None else {"nextPageToken": following}))
+
+
 async def _ollama(_request: Request) -> Response:
     return JSONResponse({"models": [{"name": "llama3:latest", "model": "llama3:latest", "size": 1}]})
 
@@ -144,6 +188,9 @@ _ROUTES = {
     "/bedrock/foundation-models": _bedrock_models,
     "/bedrock-text/foundation-models": _text,
     "/bedrock/inference-profiles": _bedrock_profiles,
+    "/vertex/v1beta1/publishers/{publisher}/models": _vertex_models,
+    "/vertex-text/v1beta1/publishers/{publisher}/models": _text,
+    "/vertex-redirect/v1beta1/publishers/{publisher}/models": _redirect,
     "/api/tags": _ollama,
     "/status/{status:int}/models": _status,
     "/redirect/models": _redirect,
@@ -159,7 +206,8 @@ _ROUTES = {
 async def running_stand_in() -> AsyncIterator[StandIn]:
     """All of them on a free port of loopback."""
     stand_in = StandIn()
-    app = Starlette(routes=[Route(path, endpoint) for path, endpoint in _ROUTES.items()])
+    routes = [Route(path, endpoint) for path, endpoint in _ROUTES.items()]
+    app = Starlette(routes=[*routes, Route("/google/token", _google_token, methods=["POST"])])
 
     async def recorded(scope: Any, receive: Any, send: Any) -> None:
         stand_in.requests.append((scope["path"], {k.decode(): v.decode() for k, v in scope["headers"]}))

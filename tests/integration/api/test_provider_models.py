@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from stand_ins.model_lists import AWS_KEY_ID, KEY, StandIn, running_stand_in
+from cryptography.hazmat.primitives.asymmetric import rsa
+from stand_ins.model_lists import AWS_KEY_ID, KEY, StandIn, google_key_file, running_stand_in
 
-from modelwire.resolvers import provider_models
+from modelwire.resolvers import provider_libraries, provider_models
 from modelwire.resolvers.access import ALL_SCOPES, Scope
+from modelwire.resolvers.litellm_call_vertex import vertex_models
+from modelwire.resolvers.litellm_calls import Answer
 from modelwire.resolvers.outbound import Outbound, OutboundPolicy
 
 MODELS = """
@@ -116,9 +120,9 @@ async def test_a_server_that_may_not_call_private_addresses_says_so(client: Any,
 
 
 async def test_providers_that_are_not_asked_are_in_the_registry(client: Any) -> None:
-    found = await models(client, "vertex_ai")
+    found = await models(client, "cohere")
     assert (found["source"], found["problem"]) == ("REGISTRY", "NOT_LISTED")
-    assert "gemini-2.5-flash" in names(found)
+    assert "command-r-08-2024" in names(found)
 
 
 async def test_nobody_is_asked_without_a_key_that_is_needed(client: Any) -> None:
@@ -207,6 +211,148 @@ class TestBedrock:
     async def test_nobody_there(self, tester: Any) -> None:
         found = await models(tester, "bedrock", apiBase="http://127.0.0.1:1", auth={"awsIam": self.AUTH})
         assert (found["source"], found["problem"]) == ("REGISTRY", "CONNECTION")
+
+
+class TestVertex:
+    """google-auth signs in, in a process of its own."""
+
+    MODELS: ClassVar = ["claude-a", "claude-b@20260101", "gemini-a", "gemini-b"]
+
+    @pytest.fixture
+    def tester(self, client: Any) -> Any:
+        """A client of a server that may call loopback, and take tokens from there."""
+        policy = OutboundPolicy(allowed_hosts=frozenset({"127.0.0.1"}), litellm_timeout_seconds=60)
+        return client.having(outbound=Outbound(policy=policy))
+
+    @staticmethod
+    def auth(stand_in: StandIn, **more: Any) -> dict[str, Any]:
+        return {"gcpServiceAccount": {"credentialsJson": google_key_file(f"{stand_in.url}/google/token", **more)}}
+
+    @pytest.mark.parametrize("path", ["/vertex", "/vertex/v1/"])
+    async def test_with_a_key_file(self, tester: Any, stand_in: StandIn, path: str) -> None:
+        found = await models(tester, "vertex_ai", apiBase=stand_in.url + path, auth=self.auth(stand_in))
+        assert (found["source"], found["problem"], found["message"]) == ("PROVIDER", None, None)
+        assert names(found) == self.MODELS
+        assert [path for path, _ in stand_in.requests] == [
+            "/google/token",
+            *["/vertex/v1beta1/publishers/google/models"] * 2,
+            "/vertex/v1beta1/publishers/anthropic/models",
+        ]
+
+    async def test_with_stored_credentials(self, tester: Any, stand_in: StandIn) -> None:
+        given = {"apiBase": f"{stand_in.url}/vertex", "auth": self.auth(stand_in)}
+        config = await tester.create("mine", provider="vertex_ai", **given)
+        assert names(await models(tester, "vertex_ai", modelConfig=config["id"])) == self.MODELS
+        elsewhere = await models(tester, "vertex_ai", modelConfig=config["id"], apiBase="http://localhost:1")
+        assert (elsewhere["source"], elsewhere["problem"]) == ("REGISTRY", "MISSING_SECRET")
+
+    async def test_without_an_address_google_is_asked(self, tester: Any, stand_in: StandIn) -> None:
+        """Over TLS, so nothing here answers; which host is asked for is what is tested."""
+        host, asked = "europe-west4-aiplatform.googleapis.com", []
+
+        async def resolve(name: str, _port: int) -> Sequence[str]:
+            asked.append(name)
+            return ["127.0.0.1"]
+
+        policy = OutboundPolicy(allowed_hosts=frozenset({host, "127.0.0.1"}), litellm_timeout_seconds=60)
+        auth = self.auth(stand_in)
+        auth["gcpServiceAccount"]["location"] = "europe-west4"
+        there = tester.having(outbound=Outbound(policy=policy, resolve=resolve))
+        found = await models(there, "vertex_ai", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "CONNECTION")
+        assert asked == ["127.0.0.1", host]
+        assert [path for path, _ in stand_in.requests] == ["/google/token"]
+
+    async def test_without_google_auth(self, tester: Any, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def make_call(_outbound: Outbound, _call: str, request: Any, **_: Any) -> Answer:
+            return Answer(content=await vertex_models(request), problem=None)
+
+        monkeypatch.setattr(provider_libraries, "make_call", make_call)
+        monkeypatch.setitem(sys.modules, "google.oauth2.service_account", None)
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=self.auth(stand_in))
+        assert (found["source"], found["problem"]) == ("REGISTRY", "NOT_LISTED")
+        assert "google-auth, which is not installed" in found["message"]
+        assert "gemini-2.5-flash" in names(found)
+        assert stand_in.requests == []
+
+    async def test_that_are_refused(self, tester: Any, stand_in: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        auth = self.auth(stand_in, key=other)
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "AUTHENTICATION")
+        assert found["message"] == "the credentials were refused"
+        assert names(found)
+        for told in (str(found), caplog.text):
+            assert KEY not in told
+            assert "PRIVATE KEY" not in told
+
+    @pytest.mark.parametrize(
+        ("path", "problem"),
+        [("nothing", "NOT_FOUND"), ("vertex-text", "BAD_ANSWER"), ("vertex-redirect", "BAD_ANSWER")],
+    )
+    async def test_no_list_at_this_address(self, tester: Any, stand_in: StandIn, path: str, problem: str) -> None:
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/{path}", auth=self.auth(stand_in))
+        assert (found["source"], found["problem"]) == ("REGISTRY", problem)
+
+    async def test_nobody_gives_tokens_at_this_address(self, tester: Any, stand_in: StandIn) -> None:
+        auth = {"gcpServiceAccount": {"credentialsJson": google_key_file(f"{stand_in.url}/nothing")}}
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "BAD_ANSWER")
+        auth = {"gcpServiceAccount": {"credentialsJson": google_key_file("http://127.0.0.1:1")}}
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "CONNECTION")
+
+    async def test_no_key_in_the_file(self, tester: Any, stand_in: StandIn) -> None:
+        auth = self.auth(stand_in, private_key="canary")
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", "BAD_REQUEST")
+        assert "canary" not in str(found)
+        assert stand_in.requests == []
+
+    async def test_a_token_comes_from_google_or_from_whom_the_operator_names(
+        self, client: Any, stand_in: StandIn
+    ) -> None:
+        """Not from any private address, though these may be called."""
+        open_ = client.having(outbound=Outbound(policy=OutboundPolicy(private_addresses=True)))
+        found = await models(open_, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=self.auth(stand_in))
+        assert (found["source"], found["problem"]) == ("REGISTRY", "BLOCKED")
+        assert "MODELWIRE_OUTBOUND_ALLOWED_HOSTS" in found["message"]
+        assert stand_in.requests == []
+
+    @pytest.mark.parametrize(
+        ("token_uri", "problem"),
+        [
+            ("https://oauth2.googleapis.com.evil.example/token", "BLOCKED"),
+            ("http://oauth2.googleapis.com/token", "BLOCKED"),
+            ("file:///etc/passwd", "BLOCKED"),
+            ("https://[", "BAD_REQUEST"),
+            ("https://oauth2.googleapis.com:x/token", "BAD_REQUEST"),
+        ],
+    )
+    async def test_from_nowhere_else(self, tester: Any, stand_in: StandIn, token_uri: str, problem: str) -> None:
+        auth = {"gcpServiceAccount": {"credentialsJson": google_key_file(token_uri)}}
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", problem)
+        assert stand_in.requests == []
+
+    @pytest.mark.parametrize(
+        ("auth", "problem"),
+        [
+            ({"none": True}, "MISSING_SECRET"),
+            ({"gcpServiceAccount": {"location": "eu"}}, "MISSING_SECRET"),
+            ({"gcpServiceAccount": {"credentialsJson": "os.environ/GOOGLE_KEY_FILE"}}, "MISSING_SECRET"),
+            ({"gcpServiceAccount": {"credentialsJson": "{}"}}, "BAD_REQUEST"),
+            ({"gcpServiceAccount": {"credentialsJson": '{"type": "external_account"}'}}, "BAD_REQUEST"),
+        ],
+    )
+    async def test_nobody_is_asked_with_less(
+        self, tester: Any, stand_in: StandIn, auth: dict[str, Any], problem: str
+    ) -> None:
+        found = await models(tester, "vertex_ai", apiBase=f"{stand_in.url}/vertex", auth=auth)
+        assert (found["source"], found["problem"]) == ("REGISTRY", problem)
+        assert "gemini-2.5-flash" in names(found)
+        assert stand_in.requests == []
 
 
 class TestStoredCredentials:
