@@ -52,7 +52,8 @@ async def test_sessions_by_websocket(world: World) -> None:
     for scopes in FEW + MANY:
         key, token = await session(world, scopes)
         async with socket_of(world, token) as socket:
-            await hold_to_the_table(world, key.subject, scopes, socket.ask)
+            # A session that is ended is closed at once, maybe before its answer is sent: that is asked by HTTP alone.
+            await hold_to_the_table(world, key.subject, scopes, socket.ask, without="Mutation.signOut")
 
 
 async def test_external_identities_by_server_sent_events(world: World) -> None:
@@ -83,10 +84,11 @@ def by_sse(world: World, token: str) -> Ask:
 
 
 async def hold_to_the_table(
-    world: World, actor: str, scopes: frozenset[str], ask: Ask, *, subscriptions: bool = True
+    world: World, actor: str, scopes: frozenset[str], ask: Ask, *, subscriptions: bool = True, without: str = ""
 ) -> None:
-    probes = [probe for probe in PROBES if subscriptions or not probe.is_subscription]
-    assert {probe.row for probe in probes} >= {row for row in TABLE if subscriptions or "Subscription." not in row}
+    probes = [probe for probe in PROBES if (subscriptions or not probe.is_subscription) and probe.row != without]
+    tried = {row for row in TABLE if (subscriptions or "Subscription." not in row) and row != without}
+    assert {probe.row for probe in probes} >= tried
     # Made before anything is looked at: what is then asked for could be done.
     denied = [(probe, await variables_of(world, probe)) for probe in probes if probe.refusal(scopes) is not None]
     await world.denied()
