@@ -370,4 +370,7 @@ def _chat(call: _Call, params: dict[str, Any], messages: list[Any], litellm: Any
     else:
         # Anthropic refuses it without tools.
         params.pop("parallel_tool_calls", None)
+    if not any(isinstance(tool, Mapping) and tool.get("type") == "mcp" for tool in tools or ()):
+        # LiteLLM imports the package mcp for tools of any type, and it may be missing.
+        params["_skip_mcp_handler"] = True
     return steer_thinking({**params, "messages": marked}, litellm)

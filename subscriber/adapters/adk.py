@@ -79,5 +79,4 @@ class _Client(LiteLLMClient):  # type: ignore[misc]  # as above
     async def acompletion(self, model: Any, messages: Any, tools: Any, **kwargs: Any) -> Any:
         litellm = await load_litellm_async()
         params = {**kwargs, "model": model, "tools": tools}
-        # ADK speaks to MCP servers itself. LiteLLM would import the package mcp, which may be missing, for any tool.
-        return await litellm.acompletion(**_chat(self._call, params, messages, litellm), _skip_mcp_handler=True)
+        return await litellm.acompletion(**_chat(self._call, params, messages, litellm))
