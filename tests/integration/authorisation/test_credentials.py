@@ -72,9 +72,10 @@ async def sessions(world: World) -> dict[str, tuple[str, str]]:
         id="0" * 20,
         api_key_id=key.id,
         generation=1,
-        created_at=now - timedelta(days=40),
-        refreshed_at=now - timedelta(days=40),
-        expires_at=now - timedelta(days=10),
+        created_at=now - timedelta(days=1),
+        refreshed_at=now - timedelta(days=1),
+        # Not longer ago: sessions that are long over are forgotten by the server.
+        expires_at=now - timedelta(seconds=1),
     )
     await store.sessions.create(old, source=None, limit=1000)
     minute = timedelta(minutes=1)
