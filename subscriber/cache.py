@@ -205,7 +205,7 @@ class Cache:
 
     def __init__(self, file: CacheFile) -> None:
         self._file = file
-        self._read: Mapping[str, Entry] = {}
+        self._read: Mapping[str, Entry] | None = None
         self._told: dict[str, Entry | None] = {}
         """By the server; None says that there is nothing to use. Other aliases keep what was read: a process may ask
         for them later than the one before."""
@@ -244,8 +244,8 @@ class Cache:
     async def run(self, on_use: Callable[[], None], start_seconds: float) -> None:
         """Read the file, restore from it what is late, and write what changes; `on_use` is called after a restore."""
         self._loop = asyncio.get_running_loop()
-        self._read = await asyncio.to_thread(self._load)
         try:
+            await asyncio.to_thread(self._load)
             while True:
                 self._wake.clear()
                 delay = self._restore_late(on_use, start_seconds)
@@ -258,8 +258,8 @@ class Cache:
             # By a callback of the component, which heard of a restored model.
             return
         finally:
-            if self._unwritten:
-                await asyncio.to_thread(self._save)
+            # Waits for a write under way too.
+            await asyncio.to_thread(self._save)
 
     def _note(self, alias: str, entry: Entry | None) -> None:
         self._told[alias] = entry
@@ -274,7 +274,7 @@ class Cache:
         late = [replica for replica, due in self._waiting if due <= now]
         self._waiting = [(replica, due) for replica, due in self._waiting if due > now]
         for replica in late:
-            entry = self._read.get(replica.alias)
+            entry = (self._read or {}).get(replica.alias)
             if entry is not None and replica.restore(entry.config, entry.heard_at):
                 age = max(datetime.now(UTC) - entry.heard_at, timedelta())
                 logger.warning(
@@ -288,17 +288,22 @@ class Cache:
         return min((due - now for _, due in self._waiting), default=None)
 
     def _load(self) -> Mapping[str, Entry]:
-        try:
-            return self._file.read()
-        except CacheUnreadable as error:
-            logger.warning("the cache %s is ignored: %s", self._file.path, error)
-            return {}
+        """Give what the file said when it was read first: what this process writes is known."""
+        if self._read is None:
+            try:
+                self._read = self._file.read()
+            except CacheUnreadable as error:
+                logger.warning("the cache %s is ignored: %s", self._file.path, error)
+                self._read = {}
+        return self._read
 
     def _save(self) -> None:
-        """Write what is known. Whoever comes last has the newest: each looks only when it is its turn."""
+        """Write what is known, unless it is written. Whoever comes last has the newest: each looks at its turn."""
         with self._writing:
+            if not self._unwritten:
+                return
             self._unwritten = self._urgent = False
-            known = {**self._read, **self._told}
+            known = {**self._load(), **self._told}
             try:
                 self._file.write({alias: entry for alias, entry in known.items() if entry is not None})
             except OSError as error:

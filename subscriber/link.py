@@ -49,6 +49,10 @@ class Operation(Interface):
         """Apply one event. Raises ProtocolError when it is none."""
         ...
 
+    def denied(self) -> None:
+        """Note that the server refuses to tell it to who we are."""
+        ...
+
 
 class Retry(Enum):
     """How to come back."""
@@ -147,6 +151,11 @@ class Link:
                 delay = self._delay(retry, delays)
                 self._lost(error, retry, delay)
                 await asyncio.sleep(delay)
+
+    def outdated(self) -> None:
+        """Note that models have something to go on with which did not come from the server in this process."""
+        if self._status.state is LinkState.CONNECTING:
+            self._set(LinkState.STALE)
 
     def closed(self) -> None:
         """Note that the link was ended on purpose."""
@@ -282,6 +291,8 @@ class Link:
         """
         retry = decide(error)
         subscription.id, subscription.current = None, False
+        if retry is Retry.SLOW:
+            subscription.operation.denied()
         delay = self._delay(retry, subscription.delays)
         subscription.due = asyncio.get_running_loop().time() + delay
         # Those with `due` at zero were not tried on this socket yet.
@@ -310,6 +321,9 @@ class Link:
     def _lost(self, error: Exception, retry: Retry, delay: float) -> None:
         repeated = not self._reached and _describe(error) == self._status.last_error
         _log(error, retry, f"coming back in {delay:.1f} s", repeated=repeated)
+        if retry is Retry.SLOW:
+            for subscription in tuple(self._subscriptions):
+                subscription.operation.denied()
         self._set(self._down(), _describe(error))
 
     def _down(self) -> LinkState:

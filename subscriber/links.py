@@ -76,6 +76,11 @@ class Links:
                     self._update(self._status.last_error)
                 await self._wake.wait()
 
+    def outdated(self) -> None:
+        """Note that models run from the cache."""
+        for link in self._links:
+            link.outdated()
+
     def closed(self) -> None:
         """Note that the links were ended on purpose."""
         for link in self._links:

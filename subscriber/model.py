@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from typing import Protocol as Interface
 
@@ -33,6 +34,7 @@ class _State(NamedTuple):
     status: ModelStatus
     settings: ModelSettings | None = None
     sign_in: SignIn | None = None
+    cached_at: datetime | None = None
 
 
 class _Call(NamedTuple):
@@ -125,6 +127,14 @@ class LiteLlm:
         return settings.revision if settings else None
 
     @property
+    def cached_at(self) -> datetime | None:
+        """When the server was last heard about the settings in use (UTC), while they come from the cache.
+
+        None when they do not: then they came from the server in this process, or were given by hand, or there are none.
+        """
+        return self._now.cached_at
+
+    @property
     def refusal(self) -> ConfigRefused | None:
         """Why the newest configuration is not in use; None when it is."""
         return self._refusal
@@ -190,7 +200,9 @@ class LiteLlm:
         self._check_open()
         return self.status is ModelStatus.READY
 
-    def configure_model(self, config: ModelSettings | Mapping[str, Json]) -> None:
+    def configure_model(
+        self, config: ModelSettings | Mapping[str, Json], *, _cached_at: datetime | None = None
+    ) -> None:
         """Make calls with `config` from now on: settings, or LiteLLM's keyword arguments with `model` among them.
 
         References to environment variables are followed here. Raises ConfigRefused, and keeps the settings in use.
@@ -206,7 +218,7 @@ class LiteLlm:
             self._refusal = refused
             raise
         self._refusal = None
-        self._set(_State(ModelStatus.READY, settings, token))
+        self._set(_State(ModelStatus.READY, settings, token, _cached_at))
 
     def unconfigure_model(self) -> None:
         """Forget the settings, the credentials in them too. Calls under way finish with what they began with."""
@@ -342,6 +354,8 @@ class LiteLlm:
                 # Another thread may have closed it meanwhile.
                 self._check_open()
                 if settings.same_as(old_settings):
+                    # What the cache had is confirmed.
+                    self._now = self._now._replace(cached_at=new.cached_at)
                     return
             else:
                 self._refusal = None

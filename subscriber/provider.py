@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from .. import __version__
 from .acknowledgements import Verdict
 from .background import Background
+from .cache import make_cache
 from .callbacks import Callbacks
 from .connection import websocket_url
 from .environment import DEFAULT_ALLOWED_ENV
@@ -50,6 +51,11 @@ class DynamicModelProvider:
     `kind` and `labels` tell operators more about the component. `allowed_env` names the environment variables that
     configurations may refer to (see DEFAULT_ALLOWED_ENV). Raises ConfigurationError.
 
+    `cache` (or MODELWIRE_CACHE) is the path of a file for the last known good configurations, from which models are
+    made ready when the server says nothing about them for some seconds at the start. `cache_key` (or
+    MODELWIRE_CACHE_KEY), at least 32 characters made at random, seals it; without one the token does, when it is a
+    text.
+
     Use it as `async with DynamicModelProvider(...) as provider`: inside, it connects, and comes back whenever the
     link is lost. `with DynamicModelProvider(...) as provider`, or `start()`, does that in a thread of Modelwire's own,
     for components without an event loop; there it also connects anew, by itself, in the child of a fork.
@@ -64,6 +70,8 @@ class DynamicModelProvider:
         kind: str = "component",
         labels: Mapping[str, str] | None = None,
         allowed_env: Iterable[str] = DEFAULT_ALLOWED_ENV,
+        cache: str | os.PathLike[str] | None = None,
+        cache_key: str | None = None,
         _timing: Timing | None = None,
     ) -> None:
         self._timing = _timing or Timing()
@@ -77,6 +85,7 @@ class DynamicModelProvider:
             "labels": dict(labels or {}),
         }
         self._allowed_env = tuple(allowed_env)
+        self._cache = make_cache(cache, cache_key, token=self._token, address=self._url)
         self._on_link_change = Callbacks[LinkStatus]()
         self._links = self._make_links()
         self._models: dict[str, LiteLlm] = {}
@@ -91,7 +100,7 @@ class DynamicModelProvider:
     async def __aenter__(self) -> Self:
         with self._lock:
             self._check_unused()
-            self._task = asyncio.create_task(self._links.run(), name="modelwire-link")
+            self._task = asyncio.create_task(self._run(), name="modelwire-link")
         return self
 
     async def __aexit__(
@@ -146,8 +155,15 @@ class DynamicModelProvider:
             model._close(why)
 
     def _start_thread(self) -> None:
-        self._thread = Background(self._links.run, name="modelwire-link")
+        self._thread = Background(self._run, name="modelwire-link")
         self._thread.start()
+
+    async def _run(self) -> None:
+        """Keep the models current, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._cache is not None:
+                tasks.create_task(self._cache.run(self._links.outdated, self._timing.start_seconds))
+            tasks.create_task(self._links.run())
 
     def _make_links(self) -> Links:
         """For this process: operators see each as a component of its own."""
@@ -164,8 +180,10 @@ class DynamicModelProvider:
             model._after_fork()
         self._links.release_sockets()
         self._links = self._make_links()
+        if self._cache is not None:
+            self._cache.after_fork()
         for replica in self._replicas:
-            self._links.add(replica)
+            self._add(replica)
         self._lost_thread, self._thread = self._thread is not None, None
         if self._task is not None:
             self._task = None
@@ -212,9 +230,14 @@ class DynamicModelProvider:
                     _status=ModelStatus.INITIALIZING,
                     _home=self,
                 )
-                self._replicas.append(AliasReplica(model, self._acknowledge))
-                self._links.add(self._replicas[-1])
+                self._replicas.append(AliasReplica(model, self._acknowledge, self._cache))
+                self._add(self._replicas[-1])
         return model
+
+    def _add(self, replica: AliasReplica) -> None:
+        self._links.add(replica)
+        if self._cache is not None:
+            self._cache.add(replica)
 
     @contextmanager
     def override(self, alias: str) -> Iterator[LiteLlm]:

@@ -16,6 +16,8 @@ class Nothing:
 
     def receive(self, data: object) -> None: ...
 
+    def denied(self) -> None: ...
+
 
 def links(sockets: int) -> Links:
     made = Links("ws://127.0.0.1:1", token=TokenSource("t", timeout_seconds=1), component={}, timing=Timing())
