@@ -89,7 +89,6 @@ class Plane:
     def __init__(self, signal: Signal) -> None:
         self.signal = signal
         self.acknowledged: list[dict[str, Any]] = []
-        self.acknowledged: list[dict[str, Any]] = []
         self.sockets: list[Socket] = []
         self.configs: dict[str, dict[str, Any]] = {}
         self.log: list[tuple[int, str, dict[str, Any] | None, str | None]] = []
