@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
+import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -202,3 +204,37 @@ async def test_each_change_is_written_at_once(
         await plane.remove("general")
         await signal.until(lambda: version() is None)
     assert here not in threads
+
+
+async def test_the_example(plane: Plane, endpoint: Endpoint, tmp_path: Path) -> None:
+    """With the server, without it, and when it is back."""
+    program = Path(__file__).parents[3] / "examples" / "offline_start.py"
+    given = {"MODELWIRE_URL": plane.url, "MODELWIRE_TOKEN": TOKEN, "MODELWIRE_CACHE": str(tmp_path / "cache")}
+
+    async def start(*arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(program),
+            "general",
+            *arguments,
+            env={**os.environ, **given},
+            stdout=asyncio.subprocess.PIPE,
+        )
+
+    await plane.put("general", version=1, name="first", api_base=endpoint.base)
+    async with asyncio.timeout(300):
+        output, _ = await (await start()).communicate()
+        assert output == b"version 1 from the server: I am first\n"
+        await plane.stop()
+        await plane.put("general", version=2, name="second", api_base=endpoint.base)
+        process = await start("--follow")
+        assert process.stdout
+        try:
+            line = await process.stdout.readline()
+            assert line.startswith(b"version 1 from the cache, ")
+            assert line.endswith(b" s old: I am first\n")
+            await plane.start()
+            assert await process.stdout.readline() == b"version 2 from the server: I am second\n"
+        finally:
+            process.terminate()
+            await process.wait()
