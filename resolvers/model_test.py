@@ -116,6 +116,9 @@ def _draft(context: Context, config: ModelConfig | None, given: ModelConfigInput
     for name, value in (("provider", draft.provider), ("model", draft.model)):
         if value is None:
             raise InvalidInput(f"a test needs a {name}", ("input", name))
+    for name in sorted({*draft.params, *draft.secrets.params}):
+        if name.startswith("mock_"):
+            raise InvalidInput(f"with {name} LiteLLM answers by itself, which tests nothing", ("input", "params", name))
     return draft
 
 
