@@ -22,6 +22,7 @@ from modelwire.store import ModelConfigDraft
 WARM_UP = 150
 CUTS = 1_000
 AT_ONCE = 10
+TIMERS = 1_000
 READERS = 8
 """As many connections as the store keeps open at most."""
 
@@ -161,6 +162,14 @@ def text_frame(text: str) -> bytes:
     return b"\x81" + length + b"\0\0\0\0" + payload
 
 
+async def drop_cancelled_timers() -> None:
+    """asyncio keeps timers that were cancelled until they are due, or more than a hundred and most of all."""
+    loop = asyncio.get_running_loop()
+    for _ in range(TIMERS):
+        loop.call_later(3_600, int).cancel()
+    await asyncio.sleep(0)
+
+
 async def left(server: LiveServer) -> Left:
     """Wait until nobody is connected, and look."""
     state, services = server.uvicorn.server_state, server.services
@@ -174,6 +183,7 @@ async def left(server: LiveServer) -> Left:
     for _ in range(20):
         await asyncio.sleep(0.01)
         tasks = min(tasks, len(asyncio.all_tasks()))
+    await drop_cancelled_timers()
     gc.collect()
     objects = Counter(f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in gc.get_objects())
     return Left(
