@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from modelwire.cli.demo.endpoint import answering_model
 from modelwire.store import Keyring, open_store
-from modelwire.subscriber import DynamicModelProvider, LiteLlm
+from modelwire.subscriber import DynamicModelProvider, LinkState, LiteLlm
 from modelwire.subscriber.timing import Timing
 
 KILLS = ("right after an answer", "while a mutation is under way", "while it starts", "while nothing is written")
@@ -82,6 +83,10 @@ class Caller:
 
     model: LiteLlm
     seen: list[tuple[int, str]] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.model.on_status_change(lambda old, new: self.statuses.append(f"{old}>{new}"))
 
     async def run(self, stopped: asyncio.Event) -> None:
         while not stopped.is_set():
@@ -146,6 +151,8 @@ async def test_kill_9_loses_nothing_and_no_call_fails(server, writer: Writer) ->
         DynamicModelProvider(server.url, token=token, component="two", _timing=TIMING) as two,
     ):
         callers = [Caller(provider.get_lite_llm_model("general")) for provider in (one, two)]
+        links: list[LinkState] = []
+        one.on_link_change(lambda _old, new: links.append(new.state))
         models = [caller.model for caller in callers]
         for model in models:
             await model.wait_ready(WAIT_SECONDS)
@@ -160,6 +167,10 @@ async def test_kill_9_loses_nothing_and_no_call_fails(server, writer: Writer) ->
             await writer.wait_for_more()
             stopped.set()
 
+        states = [state.value for state, _ in groupby(links)]
+        assert states[:2] == ["live", "stale"]
+        assert states == ["live", "stale"] * (len(states) // 2) + ["live"] * (len(states) % 2)
+
         stored = await versions_in(server.data_dir, writer.config["id"])
         assert len(writer.answered) >= BETWEEN_KILLS * (len(KILLS) + 1)
         assert {version: stored.get(version) for version in writer.answered} == writer.answered
@@ -172,6 +183,7 @@ async def test_kill_9_loses_nothing_and_no_call_fails(server, writer: Writer) ->
             assert [version for version, _ in caller.seen] == sorted(version for version, _ in caller.seen)
             assert all(stored[version] == model for version, model in caller.seen)
             assert len({version for version, _ in caller.seen}) > len(KILLS)
+            assert caller.statuses == ["initializing>ready"]
 
 
 async def versions_in(data_dir: Path, config_id: str) -> dict[int, str | None]:
