@@ -11,7 +11,7 @@ export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup console check-console demo check check-long format lint types imports schema test build lock clean
+.PHONY: help setup console check-console demo check check-long bench bench-smoke format lint types imports schema test build lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,12 @@ test:
 
 check-long: setup ## The tests that take minutes
 	$(BIN)/pytest -m long
+
+bench: setup ## Measure side by side and write docs/performance.* (BENCH="fanout storm" prints these alone)
+	$(BIN)/python -m benchmarks $(or $(BENCH),--write)
+
+bench-smoke: setup ## Run each benchmark small; fails when one does not work or a ratio is absurd
+	$(BIN)/python -m benchmarks --smoke $(BENCH)
 
 format: setup ## Format the code and sort its imports
 	$(BIN)/ruff check --fix .
