@@ -1,4 +1,4 @@
-"""Watching model configs."""
+"""Watching model configs, and the components that use them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ..store import Position, Selector, WatchEvent, WatchSnapshot
+from ..store import FleetEvent, Position, Selector, WatchEvent, WatchSnapshot
 from .access import Context, Principal, Scope
 from .errors import BadUserInput, Unauthenticated, store_errors_translated
 from .model_configs import require_alias
@@ -30,16 +30,48 @@ def watch(
     When the caller may see other aliases than before, a watch of all, or of ids, goes on with a snapshot (`reset`) of
     what it may see now.
     """
-    context.principal.require(Scope.MODEL_CONFIG_READ)
+    selector = _selector(context.principal, ids, aliases, Scope.MODEL_CONFIG_READ)
+    events = _events(context, selector, _position(since))
+    return events if context.component is None else _noted(context.component, selector, events)
+
+
+def watch_components(
+    context: Context, *, ids: Iterable[str] = (), aliases: Iterable[str] = ()
+) -> AsyncGenerator[FleetEvent, None]:
+    """The components that use the configs with these ids and aliases, or all when none is named, and the rollouts of
+    these configs. Raises as `watch` does; the caller closes the generator.
+
+    The rights are looked at anew before each event, as `watch` does. When the caller may see other aliases than before,
+    the next event is the difference that this makes.
+    """
+    return _fleet_events(context, _selector(context.principal, ids, aliases, Scope.COMPONENT_READ))
+
+
+async def _fleet_events(context: Context, selector: Selector) -> AsyncGenerator[FleetEvent, None]:
+    with store_errors_translated():
+        async with context.store.fleet.watch(selector) as fleet:
+            while True:
+                await fleet.news()
+                principal = context.principal
+                _require_time(principal)
+                _require_rights(principal, selector, Scope.COMPONENT_READ)
+                if principal.aliases != fleet.visible:
+                    fleet.see(principal.aliases)
+                if (event := fleet.take()) is not None:
+                    yield event
+
+
+def _selector(principal: Principal, ids: Iterable[str], aliases: Iterable[str], scope: Scope) -> Selector:
+    """What is watched with this scope. Raises Forbidden, BadUserInput."""
+    principal.require(scope)
     named_ids, named_aliases = frozenset(ids), frozenset(aliases)
     if len(named_ids) + len(named_aliases) > MAX_WATCHED:
         raise BadUserInput(f"a watch names at most {MAX_WATCHED} configs; without `by` it sees all")
     if not all(can_be_stored(name) for name in named_ids | named_aliases):
         raise BadUserInput("by names a config with a control character, which none has")
-    selector = Selector(ids=named_ids or None, aliases=named_aliases or None, visible=context.principal.aliases)
-    _require_rights(context.principal, selector)
-    events = _events(context, selector, _position(since))
-    return events if context.component is None else _noted(context.component, selector, events)
+    selector = Selector(ids=named_ids or None, aliases=named_aliases or None, visible=principal.aliases)
+    _require_rights(principal, selector, scope)
+    return selector
 
 
 async def _noted(
@@ -77,7 +109,7 @@ async def _events(
                     principal = context.principal
                     _require_time(principal)
                     if principal is not checked:
-                        _require_rights(principal, watched)
+                        _require_rights(principal, watched, Scope.MODEL_CONFIG_READ)
                         checked = principal
                     if _sees_others(principal, watched):
                         # What the subscriber knows of them is not known here, so it begins anew.
@@ -92,8 +124,8 @@ def _require_time(principal: Principal) -> None:
         raise Unauthenticated("the credential has expired")
 
 
-def _require_rights(principal: Principal, selector: Selector) -> None:
-    principal.require(Scope.MODEL_CONFIG_READ)
+def _require_rights(principal: Principal, selector: Selector, scope: Scope) -> None:
+    principal.require(scope)
     for alias in sorted(selector.aliases or ()):
         require_alias(principal, alias)
 

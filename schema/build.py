@@ -11,6 +11,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from .base import DATE_TIME, REVISION, Revision
+from .component_events import ComponentChange, ComponentSnapshot
 from .events import Bookmark, ModelConfigChange, ModelConfigSnapshot
 from .mutation import Mutation
 from .query import Query
@@ -27,7 +28,7 @@ def build_schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
-        types=[ModelConfigSnapshot, ModelConfigChange, Bookmark],
+        types=[ModelConfigSnapshot, ModelConfigChange, Bookmark, ComponentSnapshot, ComponentChange],
         extensions=extensions,
         execution_context_class=execution_context_class,
         config=StrawberryConfig(scalar_map={Revision: REVISION, datetime: DATE_TIME}),

@@ -1,17 +1,20 @@
 """What can be watched."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import strawberry
 from strawberry import Maybe
 
 from ..resolvers import subscriptions
-from ..store import WatchEvent
 from .base import Info, Revision, described_subscription
+from .component_events import ComponentEvent, component_event
 from .events import ModelConfigEvent, model_config_event
 from .inputs import ModelConfigRef, value_of
+
+_Event = TypeVar("_Event")
+_T = TypeVar("_T")
 
 
 @strawberry.type(description="What can be watched.")
@@ -48,10 +51,36 @@ class Subscription:
             since=value_of(since),
         )
         # Returned, not yielded from: what `watch` raises is then the answer to the subscribe itself.
-        return _converted(events)
+        return _converted(events, model_config_event)
+
+    @described_subscription(
+        "Components coming, going, and what each of them runs: at once all that use what `by` names and the rollouts "
+        "of these configs, then the differences. States that lie between may be skipped; the latest never is. All that "
+        "are connected have spoken of a version when its rollout has `pending` 0. Needs `component:read`, for each "
+        "event anew: when the viewer's rights change while the socket is open, it ends with an error that says what is "
+        "missing, or goes on with the difference to what the viewer may see now."
+    )
+    async def component_changed(
+        self,
+        info: Info,
+        by: Annotated[
+            Maybe[list[ModelConfigRef] | None],
+            strawberry.argument(
+                description="Of which configs; when absent, null or empty of all that the viewer may see, with the "
+                "components that use none. An alias may be one that no config has yet."
+            ),
+        ] = None,
+    ) -> AsyncGenerator[ComponentEvent, None]:
+        refs = value_of(by) or []
+        events = subscriptions.watch_components(
+            info.context,
+            ids=[ref.id.value for ref in refs if ref.id is not None],
+            aliases=[ref.alias.value for ref in refs if ref.alias is not None],
+        )
+        return _converted(events, component_event)
 
 
-async def _converted(events: AsyncGenerator[WatchEvent, None]) -> AsyncGenerator[ModelConfigEvent, None]:
+async def _converted(events: AsyncGenerator[_Event, None], convert: Callable[[_Event], _T]) -> AsyncGenerator[_T, None]:
     async with aclosing(events):
         async for event in events:
-            yield model_config_event(event)
+            yield convert(event)

@@ -197,6 +197,7 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
         stack.push_async_callback(endpoint.close)
         revocation = Revocation(store, endpoint)
         feed.deliver_after(revocation.settle)
+        store.fleet.deliver_after(revocation.settle)
         await stack.enter_async_context(revocation.followed())
         await stack.enter_async_context(key_uses_written(store.api_keys, endpoint))
         yield Services(store, feed, endpoint)

@@ -7,7 +7,18 @@ from .audit import AuditAction, AuditEntry, AuditEvent, AuditLog
 from .audit_chain import AuditReport, verify_audit_log
 from .backup import Copied, back_up, renew_identity, restore
 from .component_lists import BindingsOf, ComponentListing
-from .component_records import Acknowledgement, Binding, BindingState, Bound, Component, Outcome, PresenceBatch, Rollout
+from .component_records import (
+    Acknowledgement,
+    Binding,
+    BindingState,
+    Bound,
+    Component,
+    ConfigRollout,
+    Member,
+    Outcome,
+    PresenceBatch,
+    Rollout,
+)
 from .components import Components, component_id
 from .database import database_location
 from .errors import (
@@ -21,6 +32,8 @@ from .errors import (
     UnknownKey,
 )
 from .feed import Feed
+from .fleet import Fleet
+from .fleet_watch import FleetEvent, FleetWatch
 from .listing import Listing, OrderBy, Place
 from .migrate import migrate
 from .mirror import Mirror
@@ -72,15 +85,20 @@ __all__ = [
     "Component",
     "ComponentListing",
     "Components",
+    "ConfigRollout",
     "Copied",
     "DatabaseOptions",
     "EndReason",
     "Feed",
+    "Fleet",
+    "FleetEvent",
+    "FleetWatch",
     "Json",
     "KeyUse",
     "Keyring",
     "KeyringError",
     "Listing",
+    "Member",
     "Mirror",
     "ModelConfig",
     "ModelConfigDraft",

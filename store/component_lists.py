@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, exists, func, literal, select, tuple_
 
-from .component_records import Binding, BindingState, Component, Outcome, Rollout
+from .component_records import Binding, BindingState, Component, ConfigRollout, Member, Outcome, Rollout
 from .database import Connection
 from .records import AliasPatterns
 from .tables import acknowledgements as acks
@@ -110,6 +110,18 @@ async def bindings_page(
     return found
 
 
+async def members(connection: Connection, ids: Collection[str], *, now: datetime) -> Mapping[str, Member]:
+    """Those of these components (at most 500) that are there, with all their bindings."""
+    columns = (*_of_component, _disconnected_at(now))
+    statement = select(*columns).select_from(_with_servers(components)).where(components.c.id.in_(sorted(ids)))
+    found = {row.id: _component(row) for row in await connection.execute(statement)}
+    bound: dict[str, list[Binding]] = defaultdict(list)
+    theirs = _bindings(now).where(bindings.c.component_id.in_(sorted(ids))).order_by(bindings.c.reference)
+    for row in await connection.execute(theirs):
+        bound[row.id].append(_binding(row))
+    return {id_: Member(component=each, bindings=tuple(bound[id_])) for id_, each in found.items()}
+
+
 async def using(connection: Connection, config_id: str, *, now: datetime, first: int) -> list[Binding]:
     """The first bindings of a config whose components are connected."""
     statement = (
@@ -156,6 +168,20 @@ async def rollouts(connection: Connection, config_ids: Collection[str], *, now: 
     return {
         config_id: Rollout(version=version, **states, reasons=dict(reasons[config_id]))
         for (config_id, version), states in counts.items()
+    }
+
+
+async def config_rollouts(
+    connection: Connection, config_ids: Collection[str], *, now: datetime
+) -> Mapping[str, ConfigRollout]:
+    """How far those of these configs (at most 500) have come that are there, used or not."""
+    statement = select(heads).where(heads.c.id.in_(sorted(config_ids)))
+    used = await rollouts(connection, config_ids, now=now)
+    return {
+        row.id: ConfigRollout(
+            config_id=row.id, alias=row.alias, rollout=used.get(row.id) or Rollout(version=row.version)
+        )
+        for row in await connection.execute(statement)
     }
 
 

@@ -94,6 +94,19 @@ class PresenceBatch:
     gone: Collection[str] = ()
     acknowledgements: Sequence[Acknowledgement] = ()
 
+    @property
+    def concerned(self) -> frozenset[str]:
+        """The ids of the components of which there is something new; none when only the lease is renewed."""
+        return frozenset(
+            (
+                *(component.id for component in self.connected),
+                *(bound.component_id for bound in self.bound),
+                *(component_id for component_id, _ in self.unbound),
+                *self.gone,
+                *(given.component_id for given in self.acknowledgements),
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
@@ -142,3 +155,20 @@ class Rollout:
     pending: int = 0
     offline: int = 0
     reasons: Mapping[str | None, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A component with all its bindings, or those that somebody may see, in the order of their references."""
+
+    component: Component
+    bindings: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRollout:
+    """A model config, and how far its current version has come."""
+
+    config_id: str
+    alias: str
+    rollout: Rollout

@@ -17,7 +17,7 @@ from .component_lists import BindingsOf, ComponentListing, bindings_page, compon
 from .component_records import Acknowledgement, Binding, Component, Outcome, PresenceBatch, Rollout
 from .database import Connection, Database
 from .records import AliasPatterns
-from .tables import acknowledgements, bindings, component_servers, components
+from .tables import acknowledgements, bindings, component_servers, components, store_meta
 
 _T = TypeVar("_T")
 
@@ -55,6 +55,7 @@ class Components:
                 gone = {"server": None, "disconnected_at": batch.at}
                 await connection.execute(update(components).where(*mine).values(gone))
             await _acknowledge(connection, batch.acknowledgements)
+            await _note_change(connection, batch.concerned)
 
     async def leave(self, server: str, *, at: datetime) -> None:
         """Note that a server process stops: all that it has is disconnected."""
@@ -86,6 +87,8 @@ class Components:
             await _delete(connection, acknowledgements, ["component_id"], ids)
             await _delete(connection, bindings, ["component_id"], ids)
             await _delete(connection, components, ["id"], ids)
+            if ids:
+                await _next_revision(connection)
             return len(ids)
 
     async def page(
@@ -118,16 +121,35 @@ class Components:
 
 
 async def _lease(connection: Connection, batch: PresenceBatch) -> None:
-    renew = update(component_servers).where(component_servers.c.id == batch.server)
-    if not (await connection.execute(renew.values(lease_until=batch.lease_until))).rowcount:
-        row = {"id": batch.server, "lease_until": batch.lease_until}
-        await connection.execute(insert(component_servers), row)
+    mine = component_servers.c.id == batch.server
+    row = {"id": batch.server, "lease_until": batch.lease_until}
+    renewed = update(component_servers).where(mine, component_servers.c.lease_until > batch.at).values(row)
+    if (await connection.execute(renewed)).rowcount:
+        return
+    # It begins, or was over: whoever is noted as connected there is so again.
+    await connection.execute(delete(component_servers).where(mine))
+    await connection.execute(insert(component_servers), row)
+    await _next_revision(connection)
 
 
 async def _disconnect(connection: Connection, server: str, at: datetime) -> None:
-    theirs = update(components).where(components.c.server == server)
-    await connection.execute(theirs.values(server=None, disconnected_at=at))
+    left = {"server": None, "disconnected_at": at, "revision": await _next_revision(connection)}
+    await connection.execute(update(components).where(components.c.server == server).values(left))
     await connection.execute(delete(component_servers).where(component_servers.c.id == server))
+
+
+async def _next_revision(connection: Connection) -> int:
+    """Have all servers look what is new of components. Writers are serialised, so commits are in its order."""
+    counted = update(store_meta).values(component_revision=store_meta.c.component_revision + 1)
+    return int((await connection.execute(counted.returning(store_meta.c.component_revision))).scalar_one())
+
+
+async def _note_change(connection: Connection, ids: Collection[str]) -> None:
+    if not ids:
+        return
+    revision = await _next_revision(connection)
+    for some in _chunks(sorted(ids)):
+        await connection.execute(update(components).where(components.c.id.in_(some)).values(revision=revision))
 
 
 async def _acknowledge(connection: Connection, given: Sequence[Acknowledgement]) -> None:

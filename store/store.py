@@ -17,6 +17,7 @@ from .commits import follow_commits
 from .components import Components
 from .database import Connection, Database
 from .errors import Compacted, StoreUnavailable
+from .fleet import Fleet
 from .listing import Listing, Place, find_page
 from .migrate import read_store_id
 from .mirror import Mirror
@@ -61,6 +62,7 @@ class Store:
         self.sessions = Sessions(database, self._access)
         self.audit_log = AuditLog(database)
         self.components = Components(database)
+        self.fleet = Fleet(database, self._access)
         self.sealed_rows = SealedRows(database, keyring)
 
     @property
@@ -73,6 +75,7 @@ class Store:
     async def close(self) -> None:
         """Close the connections, once a transaction in progress has ended. May be called twice."""
         self.mirror.clear()
+        await self.fleet.stop()
         await self._database.close()
 
     @asynccontextmanager
@@ -232,9 +235,9 @@ class Store:
                 logger.exception("a listener failed after a commit")
 
     async def _position(self, connection: Connection) -> Position:
-        columns = (store_meta.c.store_id, store_meta.c.revision, store_meta.c.access_revision)
-        row = (await connection.execute(select(*columns))).one()
+        row = (await connection.execute(select(store_meta))).one()
         self._access.saw(row.store_id, row.access_revision)
+        self.fleet.saw(row.store_id, row.revision, row.component_revision)
         return Position(row.store_id, row.revision)
 
 

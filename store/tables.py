@@ -63,6 +63,8 @@ store_meta = Table(
     Column("created_at", UtcDateTime, nullable=False),
     # Counts what takes access away (a key revoked, a session ended): servers look at it to close what is open.
     Column("access_revision", BigInteger, nullable=False, server_default="0"),
+    # Counts what is noted of components; renewals of leases aside, which come all the time.
+    Column("component_revision", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="store_meta_one_row"),
 )
 
@@ -155,7 +157,8 @@ component_servers = Table(
     Column("lease_until", UtcDateTime, nullable=False),
 )
 
-# `server` null: the socket was closed, at `disconnected_at`.
+# `server` null: the socket was closed, at `disconnected_at`. `revision` is the `component_revision` at which something
+# of the component was noted last: itself, what it watches, or what it said.
 components = Table(
     "components",
     metadata,
@@ -169,8 +172,10 @@ components = Table(
     Column("server", String(32)),
     Column("connected_at", UtcDateTime, nullable=False),
     Column("disconnected_at", UtcDateTime),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
     Index("components_name", "name", "id"),
     Index("components_server", "server"),
+    Index("components_revision", "revision"),
 )
 
 # What components watch by name, and which version of it was sent to them. `reference` is `alias:…` or `id:…`.

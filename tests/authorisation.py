@@ -193,6 +193,9 @@ PROBES: tuple[Probe, ...] = (
     _mutation("signIn", _signing_in),
     _mutation("refreshSession", _refreshing),
     Probe("subscription { modelConfigChanged { revision } }", (_WATCH,)),
+    Probe(
+        "subscription { componentChanged { complete } }", (("Subscription.componentChanged", ("componentChanged",)),)
+    ),
     _of_config("ModelConfig.litellmParams"),
     _of_config("ModelConfig.history", " { edges { node { version } } }"),
     _of_config("ModelConfig.components", " { edges { cursor } }"),

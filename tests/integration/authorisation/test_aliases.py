@@ -100,6 +100,8 @@ class Bound:
 FIND = "query ($input: ModelConfigRef!) { modelConfig(by: $input) { alias } }"
 WATCH = """subscription ($input: [ModelConfigRef!]) { modelConfigChanged(by: $input) {
   ... on ModelConfigSnapshot { reset modelConfigs { alias } } } }"""
+FLEET = """subscription ($input: [ModelConfigRef!]) { componentChanged(by: $input) {
+  complete rollouts { alias } ... on ComponentSnapshot { components { component { name } bindings { alias } } } } }"""
 MODELS = """query ($input: ID) { provider(name: "openai") {
   models(using: {modelConfig: $input, apiBase: "http://127.0.0.1:9", auth: {none: true}}) { source } } }"""
 HISTORY = (
@@ -249,6 +251,25 @@ async def watch_all(bound: Bound) -> None:
     assert {config["alias"] for config in snapshot["modelConfigs"]} == {"ours", "ours now"}
 
 
+async def fleet_by_alias(bound: Bound) -> None:
+    for aliases in (["{}"], ["ours", "{}"]):
+        one, other = ([{"alias": alias.format(name)} for alias in aliases] for name in ("theirs", "absent"))
+        await bound.refused(FLEET, one, other)
+
+
+async def fleet_by_id(bound: Bound) -> None:
+    answer = await bound.alike(FLEET, [{"id": await theirs(bound)}], [{"id": "none"}])
+    assert answer.data == {"componentChanged": {"complete": True, "rollouts": [], "components": []}}
+
+
+async def fleet(bound: Bound) -> None:
+    snapshot = await bound.data(FLEET)
+    assert {each["alias"] for each in snapshot["rollouts"]} == {"ours", "ours now"}
+    (member,) = snapshot["components"]
+    assert member["component"] == {"name": "both"}
+    assert [each["alias"] for each in member["bindings"]] == ["ours"]
+
+
 async def history(bound: Bound) -> None:
     edges = (await bound.data(HISTORY))["history"]["edges"]
     assert [(edge["node"]["version"], edge["node"]["baseline"]) for edge in edges] == [(3, False), (2, True)]
@@ -300,6 +321,9 @@ CASES: dict[tuple[str, str], Callable[[Bound], Awaitable[None]]] = {
     ("Subscription.modelConfigChanged", "are refused by alias"): watch_by_alias,
     ("Subscription.modelConfigChanged", "are not there by id"): watch_by_id,
     ("Subscription.modelConfigChanged", "are left out otherwise"): watch_all,
+    ("Subscription.componentChanged", "are refused by alias"): fleet_by_alias,
+    ("Subscription.componentChanged", "are not there by id"): fleet_by_id,
+    ("Subscription.componentChanged", "are left out otherwise"): fleet,
     ("ModelConfig.history", "are left out: versions up to the last that had one"): history,
     ("ProviderConnectionInput.modelConfig", "are not there"): models,
 }
