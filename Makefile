@@ -26,12 +26,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 # The web pages. Without npm the server runs and says that they are not built; the tests need them.
-CONSOLE_SOURCES := $(shell find console/src -type f) $(wildcard console/*.html console/*.ts console/*.json)
+CONSOLE_SOURCES := $(shell find console/src -type f -not -path '*/gql/*') $(wildcard console/*.html console/*.ts console/*.json console/*.mjs) schema.graphql
 
-console: console/dist/graphiql.html ## Build the web pages (GraphiQL)
+console: console/dist/index.html ## Build the web pages (the console and GraphiQL)
 
-console/dist/graphiql.html: $(CONSOLE_SOURCES)
-	@if command -v npm >/dev/null; then $(MAKE) -s console/node_modules/.package-lock.json && cd console && npm run --silent build -- --logLevel error && touch dist/graphiql.html; \
+console/dist/index.html: $(CONSOLE_SOURCES)
+	@if command -v npm >/dev/null; then $(MAKE) -s console/node_modules/.package-lock.json && cd console && npm run --silent build -- --logLevel error && touch dist/index.html; \
 	else echo "The web pages are not built: npm is missing. Install Node 20.19 or newer and run make console."; fi
 
 console/node_modules/.package-lock.json: console/package.json console/package-lock.json

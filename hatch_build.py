@@ -22,7 +22,7 @@ class ConsoleBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if version == "editable":
             return
         console = Path(self.root, "console")
-        if not (console / "dist" / "graphiql.html").is_file() and (problem := build(console)):
+        if not (console / "dist" / "index.html").is_file() and (problem := build(console)):
             if os.environ.get("MODELWIRE_CONSOLE") == "require":
                 raise RuntimeError(f"the console is not built: {problem}")
             self.app.display_warning(f"building without the console: {problem}")

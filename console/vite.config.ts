@@ -20,7 +20,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 2500,
     license: { fileName: "third-party-licenses.md" },
-    rolldownOptions: { input: ["graphiql.html"] },
+    rolldownOptions: { input: ["index.html", "graphiql.html"] },
   },
   server: {
     // A running `modelwire serve`; start it with MODELWIRE_ALLOWED_ORIGINS=http://localhost:5173.

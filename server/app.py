@@ -1,4 +1,4 @@
-"""The app: the GraphQL endpoint, the two health checks and a page that says what this is, and what they stand on."""
+"""The app: the GraphQL endpoint, the two health checks and the web pages, and what they stand on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from ..resolvers.access import Context, Principal
@@ -25,10 +24,10 @@ from ..resolvers.seeding import seed
 from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
 from .authentication import authenticate
+from .console import console_routes
 from .cookies import BrowserCookie, browser_cookie
 from .database import StartError, database_url, prepare_database, read_keyring
 from .denials import Denials, source
-from .graphiql import graphiql_routes
 from .graphql import GraphQLEndpoint
 from .housekeeping import housekeeping
 from .key_uses import key_uses_written
@@ -36,9 +35,9 @@ from .local_access import LOCAL, is_local
 from .loopback import NO_AUTH, LoopbackHosts
 from .oidc import OidcVerifier
 from .oidc_keys import IssuerKeys
-from .pages import STATIC_FOLDER, SecurityHeaders, start_page
 from .presence import Presence, component_link
 from .revocation import Revocation
+from .security_headers import SecurityHeaders
 from .settings import Settings
 
 READY_TIMEOUT_SECONDS = 2.0
@@ -91,9 +90,7 @@ def create_app(
             WebSocketRoute("/graphql", graphql),
             Route("/healthz", _healthz, methods=["GET"]),
             Route("/readyz", _readyz, methods=["GET"]),
-            *graphiql_routes(),
-            Route("/", start_page, methods=["GET"]),
-            Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
+            *console_routes(no_auth=settings.no_auth),
         ],
         middleware=[Middleware(SecurityHeaders), *([Middleware(LoopbackHosts)] if settings.no_auth else [])],
         exception_handlers={HTTPException: _http_error},

@@ -7,7 +7,7 @@ transport refuses those of other origins, and what has no `Origin` gets no cooki
 from __future__ import annotations
 
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +16,8 @@ from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
 NAME = "modelwire_refresh"
+LONG_AGO = datetime.fromtimestamp(0, UTC)
+"""Over for every browser, however wrong its clock is."""
 
 
 class BrowserCookie:
@@ -47,9 +49,9 @@ class BrowserCookie:
 
     def forget(self) -> None:
         """Have the browser keep none."""
-        self._set("", 0)
+        self._set("", LONG_AGO)
 
-    def _set(self, token: str, expires: datetime | int) -> None:
+    def _set(self, token: str, expires: datetime) -> None:
         response = Response()
         response.set_cookie(
             NAME, token, expires=expires, path=self._path, secure=self._secure, httponly=True, samesite="strict"

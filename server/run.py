@@ -146,7 +146,7 @@ def announce(start: Start) -> None:
     settings = start.settings
     address = _address(settings)
     lines = [
-        f"Modelwire:         {address}",
+        f"Console:           {address}",
         f"GraphQL:           {address}/graphql",
         f"GraphiQL:          {address}/graphiql",
         f"Database:          {database_name(settings)}",
@@ -163,7 +163,7 @@ def announce(start: Start) -> None:
         lines.append(f"Encryption keys:   {settings.key_file}")
     if start.admin_key is not None:
         lines.append(f"Administrator key: {start.admin_key} (shown this once; only its hash is stored)")
-        lines.append(f"Sign in:           {address}/graphiql#key={start.admin_key}")
+        lines.append(f"Sign in:           {address}/#key={start.admin_key}")
     elif settings.admin_key is not None:
         lines.append("Administrator key: as set by MODELWIRE_ADMIN_KEY")
     print("\n".join(lines), flush=True)  # noqa: T201 -- what a person starts the server for

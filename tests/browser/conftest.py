@@ -1,4 +1,4 @@
-"""A server with GraphiQL in this process, and a real browser whose pages write down what they do."""
+"""A server with its web pages in this process, and a real browser whose pages write down what they do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from modelwire.server.app import create_app
-from modelwire.server.graphiql import built_console
+from modelwire.server.console import built_console
 from modelwire.server.graphql import WebSocketProtocol
 from modelwire.server.settings import Settings
 
@@ -36,10 +36,11 @@ def admin_key() -> str:
 
 
 @asynccontextmanager
-async def serving(data_dir: Path, *, port: int = 0) -> AsyncIterator[str]:
+async def serving(data_dir: Path, *, port: int = 0, **settings: Any) -> AsyncIterator[str]:
     """A server and its address. All of it is at the root and, as behind a proxy, under PREFIX."""
     assert built_console() is not None, "the console is not built: run `make console`"
-    api = create_app(Settings(data_dir=data_dir, admin_key=SecretStr(ADMIN_KEY)), lambda start: None)
+    given = {"data_dir": data_dir, "admin_key": SecretStr(ADMIN_KEY), **settings}
+    api = create_app(Settings(**given), lambda start: None)
     app = Starlette(
         routes=[Mount(PREFIX, app=api), Mount("/", app=api)], lifespan=lambda _: api.router.lifespan_context(api)
     )
@@ -80,7 +81,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 class Visit:
-    """One page of GraphiQL, and what it did.
+    """One page, and what it did.
 
     `problems` has the errors and warnings of the console (violations of the Content-Security-Policy are among them)
     and exceptions, `addresses` every address that was asked for, `sent` every message on a websocket.
@@ -110,12 +111,12 @@ class Visit:
         socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
 
     async def sign_in(self, key: str) -> None:
-        await self.page.get_by_label("Paste an API key").fill(key)
-        await self.page.get_by_role("button", name="Connect").click()
+        await self.page.get_by_label("API key").fill(key)
+        await self.page.get_by_role("button", name="Sign in").click()
 
     async def connected(self) -> None:
-        """Wait until the key was taken and the editors, which are loaded then, are there."""
-        await expect(self.page.get_by_role("status")).to_have_text("Connected as administrator")
+        """Wait until the key was taken and GraphiQL's editors, which are loaded then, are there."""
+        await expect(self.page.get_by_role("status")).to_have_text("Signed in as administrator")
         for editor in (".graphiql-query-editor", ".result-window"):
             await expect(self.page.locator(f"{editor} .CodeMirror")).to_be_visible()
 

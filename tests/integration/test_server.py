@@ -74,7 +74,7 @@ async def test_the_first_start_shows_the_administrator_key_once(server, make_cli
 async def test_the_first_start_says_where_everything_is(shared_server) -> None:
     key_file = shared_server.data_dir / "modelwire.db.key"
     for line in (
-        f"Modelwire:         {shared_server.url}",
+        f"Console:           {shared_server.url}",
         f"GraphQL:           {shared_server.url}/graphql",
         f"Database:          {shared_server.data_dir}/modelwire.db",
         f"Encryption keys:   {key_file} (made now",
@@ -112,15 +112,12 @@ async def test_a_socket_without_a_valid_key_is_closed_with_4401(shared_server, p
         assert await close_code(socket) == 4401
 
 
-async def test_health_and_static_pages_need_no_key(shared_server) -> None:
+async def test_health_and_pages_need_no_key(shared_server) -> None:
     async with httpx.AsyncClient(base_url=shared_server.url, trust_env=False) as http:
-        health, ready, page, style = [
-            await http.get(path) for path in ("/healthz", "/readyz", "/", "/static/start.css")
-        ]
+        health, ready, page = [await http.get(path) for path in ("/healthz", "/readyz", "/")]
     assert health.json() == {"status": "alive"}
     assert ready.json() == {"status": "ready"}
-    assert f"curl {shared_server.url}/graphql" in page.text
-    assert style.headers["content-type"].startswith("text/css")
+    assert "<title>Modelwire</title>" in page.text
 
 
 async def test_what_is_not_there_is_a_clear_answer(shared_server) -> None:
@@ -128,7 +125,7 @@ async def test_what_is_not_there_is_a_clear_answer(shared_server) -> None:
         missing, wrong_method, traversal = (
             await http.get("/nothing"),
             await http.post("/healthz"),
-            await http.get("/static/%2e%2e/settings.py"),
+            await http.get("/assets/%2e%2e/index.html"),
         )
     assert (missing.status_code, missing.json()) == (404, {"error": "Not Found"})
     assert (wrong_method.status_code, wrong_method.json()) == (405, {"error": "Method Not Allowed"})
@@ -137,7 +134,7 @@ async def test_what_is_not_there_is_a_clear_answer(shared_server) -> None:
 
 async def test_every_answer_carries_the_security_headers(shared_server) -> None:
     async with httpx.AsyncClient(base_url=shared_server.url, trust_env=False) as http:
-        answers = [await http.get(path) for path in ("/", "/readyz", "/nothing", "/graphql", "/static/start.css")]
+        answers = [await http.get(path) for path in ("/", "/readyz", "/nothing", "/graphql")]
     for answer in answers:
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy

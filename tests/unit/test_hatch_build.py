@@ -54,7 +54,7 @@ def install_npm(project: Path, build: str) -> Path:
 
 def built_page(project: Path) -> None:
     (project / "console" / "dist").mkdir()
-    (project / "console" / "dist" / "graphiql.html").write_text("built before")
+    (project / "console" / "dist" / "index.html").write_text("built before")
 
 
 def wheel(project: Path, version: str = "standard") -> zipfile.ZipFile:
@@ -63,15 +63,15 @@ def wheel(project: Path, version: str = "standard") -> zipfile.ZipFile:
 
 
 def test_the_wheel_holds_the_console_built_for_it(project: Path) -> None:
-    noted = install_npm(project, "/bin/mkdir dist && echo built now > dist/graphiql.html")
-    assert wheel(project).read("modelwire/console/graphiql.html") == b"built now\n"
+    noted = install_npm(project, "/bin/mkdir dist && echo built now > dist/index.html")
+    assert wheel(project).read("modelwire/console/index.html") == b"built now\n"
     assert noted.read_text() == "ci\nrun build\n"
 
 
 def test_a_console_that_is_built_already_is_taken_as_it_is(project: Path) -> None:
     noted = install_npm(project, "exit 1")
     built_page(project)
-    assert wheel(project).read("modelwire/console/graphiql.html") == b"built before"
+    assert wheel(project).read("modelwire/console/index.html") == b"built before"
     assert not noted.exists()
 
 
@@ -80,7 +80,7 @@ def test_the_sdist_carries_the_console_built_and_its_sources(project: Path) -> N
     [path] = SdistBuilder(str(project)).build(directory=str(project / "out"), versions=["standard"])
     with tarfile.open(path) as archive:
         names = archive.getnames()
-    assert {f"modelwire-0/console/{name}" for name in ("package.json", "dist/graphiql.html")} <= set(names)
+    assert {f"modelwire-0/console/{name}" for name in ("package.json", "dist/index.html")} <= set(names)
 
 
 def test_without_npm_the_package_is_built_without_the_console_and_says_so(

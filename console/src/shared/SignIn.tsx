@@ -1,68 +1,64 @@
-import { useEffect, useState, type FormEvent } from "react";
-import { signIn, type Session } from "./session";
+import { useId, useState, type FormEvent } from "react";
+import { Logo } from "./Logo";
+import type { Session } from "./session";
 
-interface Props {
-  /** tried at once; from a sign-in link */
-  initialKey: string | null;
-  onSignedIn: (session: Session) => void;
-}
-
-export function SignIn({ initialKey, onSignedIn }: Props) {
+/** `why`: what went before, such as that a session has ended; null for nothing. */
+export function SignIn({ session, why }: { session: Session; why: string | null }) {
   const [key, setKey] = useState("");
-  const [checking, setChecking] = useState(initialKey !== null);
-  const [error, setError] = useState<string | null>(null);
+  const [checking, setChecking] = useState(false);
+  const [refusal, setRefusal] = useState<string | null>(null);
+  const id = useId();
 
-  async function check(apiKey: string): Promise<void> {
+  async function submit(event: FormEvent): Promise<void> {
+    event.preventDefault();
     setChecking(true);
-    setError(null);
+    setRefusal(null);
     try {
-      onSignedIn(await signIn(apiKey));
+      await session.signIn(key);
     } catch (reason) {
-      setError(reason instanceof Error ? reason.message : String(reason));
+      setRefusal(reason instanceof Error ? reason.message : String(reason));
       setChecking(false);
     }
   }
 
-  useEffect(() => {
-    if (initialKey !== null) {
-      void check(initialKey);
-    }
-    // A link's key is tried once.
-  }, [initialKey]);
-
-  function submit(event: FormEvent): void {
-    event.preventDefault();
-    void check(key);
-  }
-
+  const said = refusal ?? why;
   return (
     <main className="sign-in">
-      <h1>Modelwire</h1>
-      <form onSubmit={submit} aria-busy={checking}>
-        <label htmlFor="api-key">Paste an API key</label>
-        <input
-          id="api-key"
-          className="field"
-          type="password"
-          value={key}
-          onChange={(event) => setKey(event.target.value)}
-          placeholder="mw_…"
-          autoComplete="off"
-          spellCheck={false}
-          autoFocus
-          required
-          aria-describedby="api-key-help"
-          aria-invalid={error !== null}
-        />
-        <button className="button primary" type="submit" disabled={checking}>
-          {checking ? "Checking…" : "Connect"}
-        </button>
-        <p role="alert">{error}</p>
-        <p id="api-key-help" className="quiet">
-          The administrator key was printed where the server was started for the first time. The key stays in the memory
-          of this page: a reload forgets it.
-        </p>
-      </form>
+      <div>
+        <h1>
+          <Logo /> Modelwire
+        </h1>
+        <p className="quiet">Model configurations, live in every agent.</p>
+        <form onSubmit={submit} aria-busy={checking}>
+          <label htmlFor={id}>API key</label>
+          <input
+            id={id}
+            className="input code"
+            type="password"
+            value={key}
+            onChange={(event) => setKey(event.target.value)}
+            placeholder="mw_…"
+            autoComplete="off"
+            spellCheck={false}
+            autoFocus
+            required
+            aria-describedby={`${id}-help`}
+            aria-invalid={refusal !== null}
+          />
+          {said !== null && (
+            <p className="alert" role="alert">
+              {said}
+            </p>
+          )}
+          <button className="button primary" type="submit" disabled={checking}>
+            {checking ? "Signing in…" : "Sign in"}
+          </button>
+          <p id={`${id}-help`} className="quiet">
+            The administrator key was printed where the server was started for the first time. The key itself is not
+            kept in this browser.
+          </p>
+        </form>
+      </div>
     </main>
   );
 }

@@ -1,3 +1,5 @@
+import { stringifyDocument, type TypedDocumentNode } from "@urql/core";
+
 /** The GraphQL endpoint beside this page, as the server or a proxy with a path prefix shows both. */
 export function endpointUrl(page: string = document.baseURI): string {
   return new URL("graphql", page).href;
@@ -10,41 +12,63 @@ export function socketUrl(page: string = document.baseURI): string {
   return url.href;
 }
 
-export interface GraphQLRequest {
-  query: string;
-  variables?: unknown;
-  operationName?: string | null | undefined;
+/** The server did not answer, or something between answered in its place. What was asked for may be tried again. */
+export class Unreachable extends Error {}
+
+/** The server refused the credential, or there was none. The message is the server's reason. */
+export class Unauthenticated extends Error {}
+
+export interface Answer<Data> {
+  data: Data;
+  /** the server's clock, as milliseconds since 1970 */
+  at: number;
 }
 
-export interface GraphQLError {
-  message: string;
-  extensions?: { code?: string };
-}
-
-export interface GraphQLResponse {
-  data?: Record<string, unknown> | null;
-  errors?: readonly GraphQLError[];
+interface Body<Data> {
+  data?: Data | null;
+  errors?: readonly { message: string; extensions?: { code?: string } }[];
 }
 
 /**
- * One operation over HTTP. Errors of GraphQL are in the response.
- * Throws an Error to show the user when the server cannot be reached or answers something else than GraphQL.
+ * One operation over HTTP, outside any session; `token` null sends no credential.
+ * Throws Unreachable, Unauthenticated, and an Error with the server's message for every other refusal.
  */
-export async function post(request: GraphQLRequest, apiKey: string, headers: HeadersInit = {}): Promise<GraphQLResponse> {
-  const all = new Headers({
+export async function ask<Data, Variables>(
+  query: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+  token: string | null = null,
+): Promise<Answer<Data>> {
+  const headers = new Headers({
     accept: "application/graphql-response+json, application/json;q=0.9",
-    authorization: `Bearer ${apiKey}`,
     "content-type": "application/json",
   });
-  new Headers(headers).forEach((value, name) => all.set(name, value));
+  if (token !== null) {
+    headers.set("authorization", `Bearer ${token}`);
+  }
+  const body = JSON.stringify({ query: stringifyDocument(query), variables });
+  const response = await reach(endpointUrl(), { method: "POST", headers, body });
+  const { data, errors } = (await response.json()) as Body<Data>;
+  const [error] = errors ?? [];
+  if (error !== undefined || data === undefined || data === null) {
+    const message = error?.message ?? "The server answered without data.";
+    throw error?.extensions?.code === "UNAUTHENTICATED" ? new Unauthenticated(message) : new Error(message);
+  }
+  return { data, at: Date.parse(response.headers.get("date") ?? "") || Date.now() };
+}
+
+/** `fetch` of the endpoint. Throws Unreachable, also for an answer that is not GraphQL's. */
+export async function reach(url: RequestInfo | URL, request: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(endpointUrl(), { method: "POST", headers: all, body: JSON.stringify(request) });
-  } catch {
-    throw new Error("The server cannot be reached.");
+    response = await fetch(url, request);
+  } catch (reason) {
+    if (request.signal?.aborted) {
+      throw reason;
+    }
+    throw new Unreachable("The server cannot be reached.");
   }
   if (!/^application\/(graphql-response\+)?json/.test(response.headers.get("content-type") ?? "")) {
-    throw new Error(`The server answered ${response.status} ${response.statusText}, and not with GraphQL.`);
+    throw new Unreachable(`The server answered ${response.status} ${response.statusText}, and not with GraphQL.`);
   }
-  return (await response.json()) as GraphQLResponse;
+  return response;
 }

@@ -74,7 +74,7 @@ def test_given_secrets_are_announced_by_name(tmp_path: Path, capsys: pytest.Capt
 )
 def test_the_address_can_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str, address: str) -> None:
     announce(Start(settings=settings(tmp_path, host=host), key_file_made=False, admin_key=None))
-    assert lines(capsys)["Modelwire"] == address
+    assert lines(capsys)["Console"] == address
 
 
 def test_the_repr_of_a_start_hides_the_key(tmp_path: Path) -> None:

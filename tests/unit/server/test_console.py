@@ -1,4 +1,4 @@
-"""GraphiQL's routes: what they serve, with which headers, and what they say when the console is not built."""
+"""The routes of the web pages: what they serve, with which headers, and what they say when the console is not built."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-import modelwire.server.graphiql as module
-from modelwire.server.graphiql import built_console, graphiql_routes
+import modelwire.server.console as module
+from modelwire.server.console import built_console, console_routes
 
 ASSET = "/assets/graphiql-0123abcd.js"
 
@@ -18,7 +18,8 @@ ASSET = "/assets/graphiql-0123abcd.js"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
-    (tmp_path / "graphiql.html").write_text("<!doctype html>the page")
+    (tmp_path / "index.html").write_text('<!doctype html><html lang="en">the console')
+    (tmp_path / "graphiql.html").write_text('<!doctype html><html lang="en">GraphiQL')
     (tmp_path / ASSET[1:]).write_text("the code")
     (tmp_path / "secret.txt").write_text("not for the web")
     return tmp_path
@@ -26,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def client(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with browser_of(Starlette(routes=graphiql_routes(folder))) as client:
+    async with browser_of(Starlette(routes=console_routes(folder))) as client:
         yield client
 
 
@@ -39,9 +40,10 @@ def policy(response: httpx.Response) -> dict[str, str]:
     return dict(directive.split(" ", 1) for directive in directives)
 
 
-async def test_the_page_is_asked_for_anew_each_time(client: httpx.AsyncClient) -> None:
-    page = await client.get("/graphiql")
-    assert (page.status_code, page.text) == (200, "<!doctype html>the page")
+@pytest.mark.parametrize(("path", "title"), [("/", "the console"), ("/graphiql", "GraphiQL")])
+async def test_the_pages_are_asked_for_anew_each_time(client: httpx.AsyncClient, path: str, title: str) -> None:
+    page = await client.get(path)
+    assert (page.status_code, page.text) == (200, f'<!doctype html><html lang="en">{title}')
     assert page.headers["Content-Type"].startswith("text/html")
     assert page.headers["Cache-Control"] == "no-cache"
 
@@ -64,12 +66,18 @@ async def test_nothing_beside_the_assets_is_served(client: httpx.AsyncClient, pa
     assert (await client.get(path)).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/graphiql", ASSET])
+@pytest.mark.parametrize("path", ["/", "/graphiql"])
+async def test_the_pages_of_a_server_that_asks_for_no_key_say_so(folder: Path, path: str) -> None:
+    async with browser_of(Starlette(routes=console_routes(folder, no_auth=True))) as client:
+        assert (await client.get(path)).text.startswith('<!doctype html><html data-no-auth lang="en">')
+
+
+@pytest.mark.parametrize("path", ["/", "/graphiql", ASSET])
 async def test_nothing_can_be_sent(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.post(path)).status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/graphiql", ASSET])
+@pytest.mark.parametrize("path", ["/", "/graphiql", ASSET])
 async def test_pages_may_load_and_reach_their_own_origin_alone(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     directives = policy(response)
@@ -81,10 +89,11 @@ async def test_pages_may_load_and_reach_their_own_origin_alone(client: httpx.Asy
     assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
-async def test_a_console_that_is_not_built_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["/", "/graphiql"])
+async def test_a_console_that_is_not_built_is_said_to_be(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(module, "built_console", lambda: None)
-    async with browser_of(Starlette(routes=graphiql_routes())) as client:
-        page = await client.get("/graphiql")
+    async with browser_of(Starlette(routes=console_routes())) as client:
+        page = await client.get(path)
     assert page.status_code == 503
     assert page.headers["Cache-Control"] == "no-store"
     assert policy(page)["default-src"] == "'none'"
@@ -95,11 +104,14 @@ async def test_a_console_that_is_not_built_is_said_to_be(monkeypatch: pytest.Mon
 def test_the_console_is_found_in_the_package_before_the_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "server" / "graphiql.py"))
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "server" / "console.py"))
     installed, checkout = tmp_path / "console", tmp_path / "console" / "dist"
     checkout.mkdir(parents=True)
     assert built_console() is None
     (checkout / "graphiql.html").touch()
+    assert built_console() is None
+    (checkout / "index.html").touch()
     assert built_console() == checkout
-    (installed / "graphiql.html").touch()
+    for name in ("index.html", "graphiql.html"):
+        (installed / name).touch()
     assert built_console() == installed

@@ -1,0 +1,54 @@
+import type { ModelConfigOrderField, ModelRowFragment } from "../../../gql/graphql";
+import { ProviderIcon } from "../../parts/ProviderIcon";
+import { RolloutBar } from "../../parts/Rollout";
+import type { Column } from "../../parts/Table";
+import { Time } from "../../parts/Time";
+
+type ModelColumn = Column<ModelRowFragment, ModelConfigOrderField>;
+
+export const COLUMNS: ModelColumn[] = [
+  {
+    title: "Alias",
+    order: "ALIAS",
+    cell: ({ alias, provider, description, isDefault }) => (
+      <div className="named">
+        <ProviderIcon provider={provider} />
+        <div>
+          <strong>{alias}</strong>
+          {isDefault && <span className="pill">default</span>}
+          {description && <div className="quiet clipped">{description}</div>}
+        </div>
+      </div>
+    ),
+  },
+  {
+    title: "Model",
+    order: "PROVIDER",
+    cell: ({ provider, model, configured }) =>
+      configured ? (
+        <>
+          <div className="breakable">{model}</div>
+          <div className="quiet">{provider}</div>
+        </>
+      ) : (
+        <span className="pill warn">not configured</span>
+      ),
+  },
+  { title: "Version", cell: ({ version }) => <span className="number">v{version}</span>, wideOnly: true },
+  {
+    title: "Changed",
+    order: "UPDATED_AT",
+    cell: ({ updatedAt, updatedBy }) => (
+      <>
+        <Time at={updatedAt} />
+        <div className="quiet clipped">{updatedBy}</div>
+      </>
+    ),
+    wideOnly: true,
+  },
+];
+
+export const ROLLOUT_COLUMN: ModelColumn = {
+  title: "Rollout",
+  cell: ({ rollout }) => rollout && <RolloutBar counts={rollout} />,
+};
