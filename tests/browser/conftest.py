@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, ConsoleMessage, Page, WebSocket, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, WebSocket, async_playwright, expect
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -80,24 +81,42 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+CREATE = """
+mutation ($input: CreateModelConfigInput!) {
+  createModelConfig(input: $input) { ... on CreateModelConfigPayload { modelConfig { version } } }
+}
+"""
+
+
+async def create(site: str, key: str, alias: str) -> None:
+    """Make a model config, as somebody else would."""
+    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {key}"}) as client:
+        variables: dict[str, Any] = {"input": {"alias": alias, "provider": "openai", "model": "gpt-4o"}}
+        answer = (await client.post(f"{site}/graphql", json={"query": CREATE, "variables": variables})).json()
+    assert answer == {"data": {"createModelConfig": {"modelConfig": {"version": 1}}}}
+
+
 class Visit:
     """One page, and what it did.
 
     `problems` has the errors and warnings of the console (violations of the Content-Security-Policy are among them)
-    and exceptions, `addresses` every address that was asked for, `sent` every message on a websocket.
+    and exceptions, `addresses` every address that was asked for, `requests` those by HTTP, `sent` and `received` every
+    message on a websocket.
     """
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.problems: list[str] = []
         self.addresses: list[str] = []
+        self.requests: list[Request] = []
         self.sent: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.sockets: list[WebSocket] = []
         page.set_default_timeout(TIMEOUT_MILLISECONDS)
         expect.set_options(timeout=TIMEOUT_MILLISECONDS)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("request", lambda request: self.addresses.append(request.url))
+        page.on("request", self._request)
         page.on("websocket", self._websocket)
         self.response = page.locator(".result-window")
 
@@ -105,10 +124,15 @@ class Visit:
         if message.type in {"error", "warning"}:
             self.problems.append(message.text)
 
+    def _request(self, request: Request) -> None:
+        self.addresses.append(request.url)
+        self.requests.append(request)
+
     def _websocket(self, socket: WebSocket) -> None:
         self.addresses.append(socket.url)
         self.sockets.append(socket)
         socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
+        socket.on("framereceived", lambda frame: self.received.append(json.loads(frame)))
 
     async def sign_in(self, key: str) -> None:
         await self.page.get_by_label("API key").fill(key)

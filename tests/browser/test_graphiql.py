@@ -6,36 +6,21 @@ import json
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
-from .conftest import PREFIX, Visit, serving
+from .conftest import PREFIX, Visit, create, serving
 
 # One browser for all tests of this module; each has a profile and a server of its own.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-CREATE = """
-mutation ($input: CreateModelConfigInput!) {
-  createModelConfig(input: $input) { ... on CreateModelConfigPayload { modelConfig { version } } }
-}
-"""
 
 # All that a browser could keep for a page.
 KEPT = """async () => JSON.stringify([
   {...localStorage}, {...sessionStorage}, document.cookie, history.state, window.name, location.href,
   await indexedDB.databases(), await caches.keys(), (await navigator.serviceWorker.getRegistrations()).length,
 ])"""
-
-
-async def create(site: str, key: str, alias: str) -> None:
-    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {key}"}) as client:
-        variables: dict[str, Any] = {"input": {"alias": alias, "provider": "openai", "model": "gpt-4o"}}
-        answer = (await client.post(f"{site}/graphql", json={"query": CREATE, "variables": variables})).json()
-    assert answer == {"data": {"createModelConfig": {"modelConfig": {"version": 1}}}}
 
 
 def assert_clean(visit: Visit, site: str) -> None:
@@ -97,7 +82,9 @@ async def test_a_subscription_goes_on_when_a_server_that_was_away_is_back(
     assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
 
 
-async def test_scripts_keep_nothing_but_the_theme_and_that_there_is_a_session(visit: Visit, site: str, admin_key: str) -> None:
+async def test_scripts_keep_nothing_but_the_theme_and_that_there_is_a_session(
+    visit: Visit, site: str, admin_key: str
+) -> None:
     page = visit.page
     await page.clock.install()
     await page.goto(f"{site}/graphiql")
@@ -159,9 +146,7 @@ async def test_a_wrong_key_is_refused_with_a_reason_and_another_can_be_tried(
     assert [problem for problem in visit.problems if "401" not in problem] == []
 
 
-async def test_signing_out_closes_the_socket(
-    visit: Visit, site: str, admin_key: str
-) -> None:
+async def test_signing_out_closes_the_socket(visit: Visit, site: str, admin_key: str) -> None:
     await visit.page.goto(f"{site}/graphiql")
     await visit.sign_in(admin_key)
     await visit.connected()

@@ -23,13 +23,15 @@ export function rolloutText({ applied, refused, pending, offline }: RolloutCount
 export function RolloutBar({ counts }: { counts: RolloutCounts }) {
   const parts = (["applied", "refused", "pending", "offline"] as const).map((kind) => ({ kind, count: counts[kind] }));
   const all = parts.reduce((sum, { count }) => sum + count, 0);
+  if (all === 0) {
+    return <span className="quiet">{rolloutText(counts)}</span>;
+  }
   let x = 0;
   return (
     <div className="rollout">
       <svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-        <rect className="track" width="100" height="6" />
         {parts.map(({ kind, count }) => {
-          const width = all === 0 ? 0 : (count / all) * 100;
+          const width = (count / all) * 100;
           x += width;
           return <rect key={kind} className={kind} x={x - width} width={width} height="6" />;
         })}

@@ -10,13 +10,14 @@ export const COLUMNS: ModelColumn[] = [
   {
     title: "Alias",
     order: "ALIAS",
-    cell: ({ alias, provider, description, isDefault }) => (
+    cell: ({ alias, provider, model, description, isDefault }) => (
       <div className="named">
         <ProviderIcon provider={provider} />
         <div>
           <strong>{alias}</strong>
           {isDefault && <span className="pill">default</span>}
-          {description && <div className="quiet clipped">{description}</div>}
+          {description && <div className="quiet clipped wide-only">{description}</div>}
+          <div className="quiet breakable narrow-only">{model ?? "not configured"}</div>
         </div>
       </div>
     ),
@@ -33,6 +34,7 @@ export const COLUMNS: ModelColumn[] = [
       ) : (
         <span className="pill warn">not configured</span>
       ),
+    wideOnly: true,
   },
   { title: "Version", cell: ({ version }) => <span className="number">v{version}</span>, wideOnly: true },
   {

@@ -1,0 +1,97 @@
+"""The console's models in a real browser, against the real API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from .accessibility import serious_problems
+from .conftest import ADMIN_KEY, PREFIX, Visit, create, serving
+
+# One browser and one server for all tests of this module; each has a profile and models of its own.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with serving(tmp_path_factory.mktemp("models")) as site:
+        yield site
+
+
+async def opened(visit: Visit, site: str) -> None:
+    await visit.page.goto(f"{site}/#key={ADMIN_KEY}")
+    await expect(visit.page.get_by_role("row", name="planning")).to_be_visible()
+
+
+def assert_clean(visit: Visit, site: str) -> None:
+    assert visit.problems == []
+    assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+async def test_the_link_of_the_first_start_opens_the_models(visit: Visit, site: str, prefix: str) -> None:
+    await opened(visit, site + prefix)
+    assert visit.page.url == f"{site}{prefix}/#/models"
+    assert not [address for address in visit.addresses if ADMIN_KEY in address]
+    assert_clean(visit, site)
+
+
+async def test_a_change_made_elsewhere_appears_and_is_marked(visit: Visit, site: str) -> None:
+    await opened(visit, site)
+    await create(site, ADMIN_KEY, "made-elsewhere")
+    row = visit.page.get_by_role("row", name="made-elsewhere")
+    await expect(row).to_be_visible()
+    await expect(row).to_contain_class("changed")
+    await expect(row).to_contain_text("gpt-4o")
+    await expect(visit.page.get_by_role("status").filter(has_text="made-elsewhere is at version 1")).to_have_count(1)
+    await expect(visit.page.get_by_role("row", name="planning")).not_to_contain_class("changed")
+    assert_clean(visit, site)
+
+
+async def test_the_table_is_searched_and_sorted(visit: Visit, site: str) -> None:
+    for alias in ("sorted-a", "sorted-b"):
+        await create(site, ADMIN_KEY, alias)
+    await opened(visit, site)
+    aliases = visit.page.locator("tbody strong")
+    await visit.page.get_by_label("Search models").fill("SORTED")
+    await expect(aliases).to_have_text(["sorted-a", "sorted-b"])
+    await visit.page.get_by_role("button", name="Alias").click()
+    await expect(aliases).to_have_text(["sorted-b", "sorted-a"])
+    await expect(visit.page.get_by_role("columnheader", name="Alias")).to_have_attribute("aria-sort", "descending")
+    await visit.page.get_by_label("Search models").fill("no such model")
+    await expect(visit.page.get_by_role("heading", name="No model matches")).to_be_visible()
+
+
+async def test_it_is_warned_until_the_default_models_are_configured(visit: Visit, site: str) -> None:
+    await opened(visit, site)
+    await expect(visit.page.get_by_text("The default models are not configured.")).to_be_visible()
+    await expect(visit.page.get_by_role("row", name="general")).to_contain_text("not configured")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_the_models_are_accessible(browser: Browser, site: str, scheme: str, width: int) -> None:
+    page = await browser.new_page(
+        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 844}
+    )
+    visit = Visit(page)
+    await page.goto(site)
+    await expect(page.get_by_label("API key")).to_be_visible()
+    assert await serious_problems(page) == []
+    await opened(visit, site)
+    assert await serious_problems(page) == []
+    # No page is wider than the screen.
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+    dark = "matchMedia('(prefers-color-scheme: dark)').matches"
+    assert await page.evaluate(dark) == (scheme == "dark")
+    brightness = "Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])"
+    assert (await page.evaluate(brightness) < 100) == (scheme == "dark")
+    await page.get_by_role("button", name=re.compile("Use the .* theme")).click()
+    assert (await page.evaluate(brightness) < 100) == (scheme == "light")
+    assert_clean(visit, site)
+    await page.close()
