@@ -11,7 +11,7 @@ export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup console check-console demo check check-long bench bench-smoke format lint types imports schema test build lock clean
+.PHONY: help setup console check-console demo check check-long guarantees bench bench-smoke format lint types imports schema test build lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ bench: setup ## Measure side by side and write docs/performance.* (BENCH="fanout
 
 bench-smoke: setup ## Run each benchmark small; fails when one does not work or a ratio is absurd
 	$(BIN)/python -m benchmarks --smoke $(BENCH)
+
+guarantees: setup ## Break connections, servers and databases, FAULTS=10000 times, and check what everybody was told
+	FAULTS=$(or $(FAULTS),10000) GUARANTEES_SEED=$(GUARANTEES_SEED) $(BIN)/pytest -q -m long tests/guarantees
 
 format: setup ## Format the code and sort its imports
 	$(BIN)/ruff check --fix .

