@@ -91,8 +91,8 @@ def _with_options(table: tuple[Setting, ...]) -> None:
     _serve.__annotations__ = {option.name: option.annotation for option in options}
     _serve.__doc__ = f"""Run the server: the GraphQL API on an embedded database or on PostgreSQL.
 
-    Settings come from environment variables, then modelwire.toml, then these options; what comes later wins.
-    Secrets are no options: {secrets} come from the environment or the file.
+    Settings come from environment variables, then files in the folder MODELWIRE_SECRETS_DIR, then modelwire.toml, then
+    these options; what comes later wins. Secrets are no options: {secrets} come from the environment or a file.
     """
 
 

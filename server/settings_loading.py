@@ -1,5 +1,5 @@
-"""Where the settings come from: `MODELWIRE_*` environment variables, then a `modelwire.toml`, then flags; what comes
-later wins. And their table, for `modelwire serve --help` and the reference.
+"""Where the settings come from: `MODELWIRE_*` environment variables, then files of secrets, then a `modelwire.toml`,
+then flags; what comes later wins. And their table, for `modelwire serve --help` and the reference.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from .settings import PREFIX, Settings
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "modelwire.toml"
+
+SECRETS_VARIABLE = "MODELWIRE_SECRETS_DIR"
+"""Names a folder with a file for each setting that it holds: what container engines and systemd make of secrets."""
 
 SUBSCRIBER_VARIABLES = frozenset({"MODELWIRE_URL", "MODELWIRE_TOKEN", "MODELWIRE_COMPONENT", "MODELWIRE_CACHE"})
 """Variables that components and the command line read; a server may see them too."""
@@ -89,27 +92,52 @@ def _type_name(annotation: Any, *, secret: bool) -> str:
 def load_settings(flags: Mapping[str, Any] | None = None, file: Path | None = None) -> Settings:
     """The settings of this process. `flags` by setting name; `file` None means ./modelwire.toml if it is there.
 
-    Warns in the log about variables with our prefix that are no setting. Raises SettingsError.
+    Warns in the log about variables and files of secrets with our prefix that are no setting. Raises SettingsError.
     """
     _warn_of_unknown_variables()
     flags = flags or {}
     from_file = _read_file(file)
+    secrets = _read_secrets()
     try:
-        return Settings(**{**from_file, **flags})
+        return Settings(**{**secrets, **from_file, **flags})
     except ValidationError as error:
-        problems = [_problem(details, flags, from_file) for details in error.errors(include_input=False)]
+        problems = [_problem(details, flags, from_file, secrets) for details in error.errors(include_input=False)]
         raise SettingsError("; ".join(problems)) from None
 
 
-def _problem(details: Any, flags: Mapping[str, Any], from_file: Mapping[str, Any]) -> str:
+def _problem(details: Any, flags: Mapping[str, Any], from_file: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
     name = str(details["loc"][0])
     if name in flags:
         where = "--" + name.replace("_", "-")
     elif name in from_file:
         where = f"{name} in the settings file"
+    elif name in secrets:
+        where = f"the file {(PREFIX + name).lower()} in {SECRETS_VARIABLE}"
     else:
         where = PREFIX + name.upper()
     return f"{where}: {details['msg'].removeprefix('Value error, ')}"
+
+
+def _read_secrets() -> dict[str, str]:
+    """The settings in the folder of secrets; its files are named like the variables, in any case. Empty is not set."""
+    folder = os.environ.get(SECRETS_VARIABLE)
+    if not folder:
+        return {}
+    found = {}
+    try:
+        for path in Path(folder).iterdir():
+            if not path.name.upper().startswith(PREFIX):
+                continue
+            name = path.name.upper().removeprefix(PREFIX).lower()
+            if name not in Settings.model_fields:
+                logger.warning("%s is no setting of this version%s", path, _suggestion(name))
+            elif value := path.read_text(encoding="utf-8").strip():
+                found[name] = value
+    except OSError as error:
+        raise SettingsError(f"{SECRETS_VARIABLE}: {error.filename} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{SECRETS_VARIABLE}: {path} is no text in UTF-8") from None
+    return found
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:
@@ -131,7 +159,7 @@ def _read_file(file: Path | None) -> dict[str, Any]:
 
 
 def _warn_of_unknown_variables() -> None:
-    known = {row.variable for row in settings_table()} | SUBSCRIBER_VARIABLES
+    known = {row.variable for row in settings_table()} | SUBSCRIBER_VARIABLES | {SECRETS_VARIABLE}
     for variable, value in os.environ.items():
         if variable.startswith(PREFIX) and variable not in known and not of_kubernetes(value):
             name = variable.removeprefix(PREFIX).lower()

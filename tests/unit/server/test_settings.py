@@ -15,8 +15,8 @@ CANARY = "canary-9f8e7d6c5b4a"
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty working folder and no variables of ours."""
-    for setting in settings_table():
-        monkeypatch.delenv(setting.variable, raising=False)
+    for variable in ("MODELWIRE_SECRETS_DIR", *(setting.variable for setting in settings_table())):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,6 +40,49 @@ def test_a_named_file_is_read_instead_of_the_default_one() -> None:
     write("port = 8001")
     other = write("port = 8002", "other.toml")
     assert load_settings(file=other).port == 8002
+
+
+def secret(monkeypatch: pytest.MonkeyPatch, name: str, text: str | bytes) -> Path:
+    """A file in the folder of secrets."""
+    path = Path("secrets", name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    monkeypatch.setenv("MODELWIRE_SECRETS_DIR", "secrets")
+    return path
+
+
+def test_files_of_secrets_win_over_the_environment_and_the_settings_file_over_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MODELWIRE_HOST", "::1")
+    monkeypatch.setenv("MODELWIRE_PORT", "8001")
+    secret(monkeypatch, "modelwire_port", "8002\n")
+    secret(monkeypatch, "MODELWIRE_ADMIN_KEY", f"{CANARY}\n")
+    secret(monkeypatch, "modelwire_seed_file", "")
+    secret(monkeypatch, "postgres_password", "of somebody else")
+    loaded = load_settings()
+    assert (loaded.host, loaded.port, loaded.seed_file) == ("::1", 8002, None)
+    assert loaded.admin_key is not None
+    assert loaded.admin_key.get_secret_value() == CANARY
+    write("port = 8003")
+    assert load_settings().port == 8003
+
+
+def test_what_is_wrong_with_a_file_of_secrets_is_said_without_its_text(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret(monkeypatch, "modelwire_encryption_key", CANARY)
+    secret(monkeypatch, "modelwire_database_url", f"mysql://user:{CANARY}@host/db")
+    with pytest.raises(SettingsError, match="^the file modelwire_database_url in MODELWIRE_SECRETS_DIR: ") as caught:
+        load_settings()
+    assert "modelwire_encryption_key is no setting of this version; did you mean 'encryption_keys'?" in caplog.text
+    assert CANARY not in str(caught.value) + caplog.text
+    secret(monkeypatch, "modelwire_database_url", b"\xff")
+    with pytest.raises(SettingsError, match="modelwire_database_url is no text in UTF-8"):
+        load_settings()
+    monkeypatch.setenv("MODELWIRE_SECRETS_DIR", "elsewhere")
+    with pytest.raises(SettingsError, match="MODELWIRE_SECRETS_DIR: elsewhere cannot be read: No such file"):
+        load_settings()
 
 
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
