@@ -1,7 +1,8 @@
 # Everything runs in .venv of this checkout. `make check` and `make demo` set up all they need.
 VENV := .venv
 BIN := $(VENV)/bin
-CHROMIUM := /usr/bin/chromium
+# What the tests need of Debian's packages chromium, haproxy and systemd.
+DEBIAN := /usr/bin/chromium /usr/sbin/haproxy /usr/bin/systemd-analyze
 PYTHON ?= python3
 # Test processes: most tests wait for a server, a browser or a database.
 JOBS ?= 3
@@ -37,14 +38,14 @@ console/dist/index.html: $(CONSOLE_SOURCES)
 console/node_modules/.package-lock.json: console/package.json console/package-lock.json
 	@cd console && npm ci --loglevel error && touch node_modules/.package-lock.json
 
-$(CHROMIUM):
-	@test "$$(id -u)" = 0 || { echo "The browser tests need Chromium: sudo apt-get install --no-install-recommends chromium"; exit 1; }
-	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null
+$(DEBIAN):
+	@test "$$(id -u)" = 0 || { echo "The tests need: sudo apt-get install --no-install-recommends chromium haproxy systemd"; exit 1; }
+	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium haproxy systemd >/dev/null
 
 demo: setup ## Run the whole line: server, endpoint, three components, one live change (ONCE=1 ends by itself)
 	@$(BIN)/modelwire demo $(if $(ONCE),--once)
 
-check: setup $(CHROMIUM) lint types imports schema check-console test ## Everything that CI checks
+check: setup $(DEBIAN) lint types imports schema check-console test ## Everything that CI checks
 
 lint:
 	$(BIN)/ruff check .
