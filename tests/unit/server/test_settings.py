@@ -73,7 +73,7 @@ def test_what_is_wrong_with_a_file_of_secrets_is_said_without_its_text(
 ) -> None:
     secret(monkeypatch, "modelwire_encryption_key", CANARY)
     secret(monkeypatch, "modelwire_database_url", f"mysql://user:{CANARY}@host/db")
-    with pytest.raises(SettingsError, match="^the file modelwire_database_url in MODELWIRE_SECRETS_DIR: ") as caught:
+    with pytest.raises(SettingsError, match=r"^the file modelwire_database_url in MODELWIRE_SECRETS_DIR: ") as caught:
         load_settings()
     assert "modelwire_encryption_key is no setting of this version; did you mean 'encryption_keys'?" in caplog.text
     assert CANARY not in str(caught.value) + caplog.text
