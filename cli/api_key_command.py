@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ import typer
 
 from .client import GraphQLClient, connect
 from .errors import CommandError, ExitCode
-from .output import Output, printable
+from .output import Output, print_json, printable
 
 _PAGE = 100
 _FIELDS = "id name scopes aliases createdAt createdBy expiresAt lastUsedAt revokedAt"
@@ -69,7 +68,7 @@ def create_key(
     if result["__typename"] != "CreateApiKeyPayload":
         raise CommandError(f"no key was made: {printable(result['message'])}", ExitCode.REFUSED)
     if output is Output.JSON:
-        _print({"apiKey": result["apiKey"], "secret": result["secret"]})
+        print_json({"apiKey": result["apiKey"], "secret": result["secret"]})
         return
     typer.echo(describe_key(result["apiKey"]))
     typer.echo("The key is shown this once, and only its hash is stored:")
@@ -96,7 +95,7 @@ def list_keys(*, first: int, url: str | None, token: str | None, output: Output)
     with contextlib.closing(connect(url, token)) as client:
         keys, more = _read(client, first)
     if output is Output.JSON:
-        _print({"apiKeys": keys, "more": more})
+        print_json({"apiKeys": keys, "more": more})
         return
     for key in keys:
         typer.echo(describe_key(key))
@@ -125,7 +124,7 @@ def revoke_key(id: str, *, force: bool, url: str | None, token: str | None, outp
         code = ExitCode.FAILED if result["__typename"] == "NotFound" else ExitCode.REFUSED
         raise CommandError(f"nothing was revoked: {printable(result['message'])}", code)
     if output is Output.JSON:
-        _print({"apiKey": result["apiKey"]})
+        print_json({"apiKey": result["apiKey"]})
         return
     typer.echo(describe_key(result["apiKey"]))
 
@@ -143,7 +142,3 @@ def _told(key: dict[str, Any]) -> Iterator[str]:
     yield f"made {key['createdAt']} by {key['createdBy']}"
     yield "never expires" if key["expiresAt"] is None else f"expires {key['expiresAt']}"
     yield "not used yet" if key["lastUsedAt"] is None else f"last used {key['lastUsedAt']}"
-
-
-def _print(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 
 import typer
@@ -13,7 +12,7 @@ from ..resolvers.errors import Unavailable
 from ..server.database import database_name
 from .database import database_settings, opened_store
 from .errors import CommandError
-from .output import Output
+from .output import Output, print_json
 
 
 def recover_key(config: Path | None, *, output: Output) -> None:
@@ -29,7 +28,7 @@ def recover_key(config: Path | None, *, output: Output) -> None:
     except Unavailable as error:
         raise CommandError(str(error)) from None
     if output is Output.JSON:
-        typer.echo(json.dumps({"id": made.key.id, "secret": made.secret}, indent=2))
+        print_json({"id": made.key.id, "secret": made.secret})
         return
     typer.echo(
         f"Made a new administrator key, {made.key.id}, in {database_name(settings)}; the others are as they were."

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from .asking import confirm
 from .client import GraphQLClient, connect
 from .errors import CommandError, ExitCode
 from .files import import_input
-from .output import Output, printable
+from .output import Output, print_json, printable
 
 APPLY = """
 mutation Apply($input: ImportModelConfigsInput!) {
@@ -48,11 +48,14 @@ def apply_file(path: Path, *, yes: bool, url: str | None, token: str | None, out
         applied = None
         if any(entry["action"] in _WRITES for entry in plan["entries"]):
             if not yes:
-                _ask()
+                confirm(
+                    "Apply this?",
+                    unasked="nothing was changed: there is no terminal to ask at; look at the plan, then say --yes",
+                )
             applied = _send(client, path, {**given, "expectedRevision": plan["baseRevision"]})["revision"]
     if output is Output.JSON:
         result = {"file": str(path), "entries": plan["entries"], "ignoredSections": plan["ignoredSections"]}
-        typer.echo(json.dumps({**result, "revision": applied}, indent=2, ensure_ascii=False))
+        print_json({**result, "revision": applied})
     elif applied is not None:
         typer.echo(f"Applied at revision {applied}.")
     return ExitCode.DONE
@@ -64,16 +67,6 @@ def _send(client: GraphQLClient, path: Path, given: dict[str, Any]) -> dict[str,
         return result
     what = "the plan is out of date" if result["__typename"] == "RevisionConflict" else str(path)
     raise CommandError(f"nothing was changed: {what}: {printable(result['message'])}", ExitCode.REFUSED)
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise CommandError(
-            "nothing was changed: there is no terminal to ask at; look at the plan, then say --yes", ExitCode.USAGE
-        )
-    typer.echo("Apply this? Only yes applies it: ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise CommandError("nothing was changed")
 
 
 def _show(plan: dict[str, Any], path: Path, *, err: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from .client import GraphQLClient, connect
-from .output import Output, printable
+from .output import Output, print_json, printable
 
 _PAGE = 100
 
@@ -28,7 +28,7 @@ def show_audit_log(*, first: int, url: str | None, token: str | None, output: Ou
     with contextlib.closing(connect(url, token)) as client:
         entries, more = _read(client, first)
     if output is Output.JSON:
-        typer.echo(json.dumps({"entries": entries, "more": more}, indent=2, ensure_ascii=False))
+        print_json({"entries": entries, "more": more})
         return
     for entry in entries:
         typer.echo(describe_entry(entry))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..server.database import database_url
 from ..store import AuditReport, StoreError, verify_audit_log
 from .database import database_settings
 from .errors import CommandError, ExitCode
-from .output import Output, printable
+from .output import Output, print_json, printable
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -32,7 +31,7 @@ def verify_audit(config: Path | None, *, head: str | None, output: Output) -> Ex
     except StoreError as error:
         raise CommandError(str(error)) from None
     if output is Output.JSON:
-        typer.echo(json.dumps(asdict(report), indent=2))
+        print_json(asdict(report))
     else:
         _print(report, head)
     return ExitCode.FAILED if report.problems else ExitCode.DONE

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +12,10 @@ import typer
 from ..server.database import StartError, database_name, database_url, read_keyring
 from ..server.settings import Settings
 from ..store import Copied, StoreError, UnknownKey, back_up, renew_identity, restore
+from .asking import confirm
 from .database import database_settings
 from .errors import CommandError, ExitCode
-from .output import Output
+from .output import Output, print_json
 
 
 def make_backup(file: Path, config: Path | None, *, force: bool, output: Output) -> None:
@@ -43,7 +42,10 @@ def restore_backup(file: Path, config: Path | None, *, yes: bool, output: Output
     """Put a backup in the place of the database, after asking. Raises CommandError."""
     settings = database_settings(config)
     if not yes:
-        _ask(settings)
+        confirm(
+            f"Replace all that is in {database_name(settings)}?",
+            unasked="restoring replaces all that is in the database: say so with --yes",
+        )
     with _errors_told():
         try:
             copied = asyncio.run(restore(database_url(settings), file, read_keyring(settings)))
@@ -65,7 +67,7 @@ def renew(config: Path | None, *, output: Output) -> None:
     with _errors_told():
         store_id = renew_identity(database_url(settings))
     if output is Output.JSON:
-        typer.echo(json.dumps({"storeId": store_id}))
+        print_json({"storeId": store_id})
     else:
         typer.echo(f"{database_name(settings)} has a new identity: subscribers get its state as a reset.")
 
@@ -78,17 +80,8 @@ def _errors_told() -> Iterator[None]:
         raise CommandError(str(error)) from None
 
 
-def _ask(settings: Settings) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("restoring replaces all that is in the database: say so with --yes", ExitCode.USAGE)
-    if not typer.confirm(f"Replace all that is in {database_name(settings)}?"):
-        raise CommandError("nothing was done")
-
-
 def _print_json(file: Path, copied: Copied) -> None:
-    typer.echo(
-        json.dumps({"file": str(file), "revision": str(copied.position), "encryptionKeys": list(copied.key_names)})
-    )
+    print_json({"file": str(file), "revision": str(copied.position), "encryptionKeys": list(copied.key_names)})
 
 
 def _keys(settings: Settings) -> str:

@@ -9,6 +9,7 @@ import httpx
 
 from .errors import CommandError, ExitCode
 from .local_token import LOOPBACK, local_token
+from .output import printable
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 TIMEOUT_SECONDS = 30.0
@@ -31,7 +32,6 @@ class GraphQLClient:
         base = url.rstrip("/")
         self.url = base if base.endswith("/graphql") else f"{base}/graphql"
         self._http = httpx.Client(
-            timeout=TIMEOUT_SECONDS,
             # What is on this machine is not reached through the proxy that the environment names.
             trust_env=parts.hostname not in LOOPBACK,
             headers={"accept": "application/graphql-response+json, application/json"},
@@ -43,10 +43,20 @@ class GraphQLClient:
     def close(self) -> None:
         self._http.close()
 
-    def execute(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
+    def execute(
+        self, query: str, variables: dict[str, Any] | None = None, *, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> dict[str, Any]:
         """The operation's `data`. Raises CommandError: REFUSED when the server says no, FAILED otherwise."""
+        given = {"query": query, "variables": variables or {}}
         try:
-            response = self._http.post(self.url, json={"query": query, "variables": variables or {}})
+            response = self._http.post(
+                self.url, json=given, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=timeout_seconds)
+            )
+        except httpx.ReadTimeout:
+            raise CommandError(
+                f"{self.url} did not answer within {timeout_seconds:g} s: look at the server's log, and whether it was "
+                "done, before you try again"
+            ) from None
         except httpx.TransportError as error:
             raise CommandError(f"no server answers at {self.url} ({error}); is `modelwire serve` running?") from None
         try:
@@ -73,5 +83,5 @@ def _refusal(errors: list[dict[str, Any]], *, anonymous: bool) -> CommandError:
     codes = {error.get("extensions", {}).get("code") for error in errors}
     if anonymous and "UNAUTHENTICATED" in codes:
         return CommandError("an API key is needed: --token, or MODELWIRE_TOKEN", ExitCode.USAGE)
-    message = "; ".join(str(error.get("message")) for error in errors)
+    message = printable("; ".join(str(error.get("message")) for error in errors))
     return CommandError(message, ExitCode.REFUSED if codes & _REFUSED else ExitCode.FAILED)

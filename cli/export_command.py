@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from pathlib import Path
 
-import typer
-
 from .client import connect
 from .errors import CommandError
-from .output import Format, Output
+from .output import Format, Output, print_json
 
 EXPORT = """
 query Export($format: ExportFormat!) {
@@ -28,7 +25,7 @@ def export_configs(form: Format, *, file: Path | None, url: str | None, token: s
         _write(file, exported["content"])
     if output is Output.JSON:
         written = {"file": str(file)} if file is not None else {"content": exported["content"]}
-        typer.echo(json.dumps({"format": form, "revision": exported["revision"], **written}, ensure_ascii=False))
+        print_json({"format": form, "revision": exported["revision"], **written})
     elif file is None:
         # As it is: the text is UTF-8 wherever it goes, and YAML has escaped what could steer a terminal.
         sys.stdout.buffer.write(exported["content"].encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +10,8 @@ import typer
 
 from .apply_command import describe_change
 from .client import GraphQLClient, connect
-from .errors import CommandError
-from .output import Output, printable
+from .model_configs import unknown_alias
+from .output import Output, print_json, printable
 
 _PAGE = 100
 
@@ -34,8 +33,7 @@ def show_history(alias: str, *, first: int, url: str | None, token: str | None, 
     with contextlib.closing(connect(url, token)) as client:
         config, versions, more = _read(client, alias, first)
     if output is Output.JSON:
-        result = {"id": config["id"], "alias": config["alias"], "versions": versions, "more": more}
-        typer.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        print_json({"id": config["id"], "alias": config["alias"], "versions": versions, "more": more})
         return
     for version in versions:
         for line in describe_version(version):
@@ -51,7 +49,7 @@ def _read(client: GraphQLClient, alias: str, first: int) -> tuple[dict[str, Any]
         variables = {"alias": alias, "first": min(_PAGE, first - len(versions)), "after": after}
         config = client.execute(HISTORY, variables)["modelConfig"]
         if config is None:
-            raise CommandError(f"there is no model config with the alias {alias!r}, or none that you may see")
+            raise unknown_alias(alias)
         page = config["history"]
         versions += [edge["node"] for edge in page["edges"]]
         after = page["pageInfo"]["endCursor"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from .client import GraphQLClient, connect
 from .errors import ExitCode
 from .files import import_input
-from .output import Output, printable
+from .output import Output, print_json, printable
 
 IMPORT_MODEL_CONFIGS = """
 mutation Import($input: ImportModelConfigsInput!) {
@@ -63,7 +62,7 @@ def _print_json(results: list[FileResult]) -> None:
         {"file": str(result.path), "dryRun": result.dry_run, "error": result.refusal, **(result.payload or {})}
         for result in results
     ]
-    typer.echo(json.dumps({"files": files}, indent=2, ensure_ascii=False))
+    print_json({"files": files})
 
 
 def _print_tables(results: list[FileResult]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,17 +10,22 @@ import typer
 
 from ..server.settings import Settings
 from ..store import AuditAction, AuditEvent, KeyUse, SealedRows, Store, new_key
+from .asking import confirm
 from .database import database_settings, opened_store
 from .errors import CommandError, ExitCode
-from .output import Output
+from .output import Output, print_json
+from .progress import Advance, progress
 
 _PASSES = 3
 _NOTHING = KeyUse(rows=0, current=0)
 
 
-def generate_key() -> None:
+def generate_key(*, output: Output) -> None:
     """Print a new random key."""
-    typer.echo(new_key())
+    if output is Output.JSON:
+        print_json({"key": new_key()})
+    else:
+        typer.echo(new_key())
 
 
 def list_keys(config: Path | None, *, output: Output) -> None:
@@ -46,7 +49,7 @@ def list_keys(config: Path | None, *, output: Output) -> None:
             }
             for name in names
         ]
-        typer.echo(json.dumps({"keys": rows, "source": _source(settings)}, indent=2))
+        print_json({"keys": rows, "source": _source(settings)})
         return
     width = max(len(name) for name in names)
     for name in names:
@@ -96,7 +99,11 @@ def rotate_keys(config: Path | None, *, new: bool, yes: bool, output: Output) ->
             ExitCode.USAGE,
         )
     if not in_file and not yes:
-        _ask()
+        confirm(
+            "Do all servers run with the first key of MODELWIRE_ENCRYPTION_KEYS already? Others could not open what is "
+            "sealed under it. Go on?",
+            unasked="every server needs the first key before this is run; say that they have it with --yes",
+        )
     rotation = Rotation()
     try:
         asyncio.run(_rotate(settings, rotation, new=new, quiet=output is Output.JSON))
@@ -107,16 +114,6 @@ def rotate_keys(config: Path | None, *, new: bool, yes: bool, output: Output) ->
         ) from None
     _print(rotation, output)
     return ExitCode.FAILED if rotation.left else ExitCode.DONE
-
-
-def _ask() -> None:
-    question = "Do all servers run with the first key of MODELWIRE_ENCRYPTION_KEYS already? Others could not open"
-    if not sys.stdin.isatty():
-        raise CommandError(
-            "every server needs the first key before this is run; say that they have it with --yes", ExitCode.USAGE
-        )
-    if not typer.confirm(f"{question} what is sealed under it. Go on?"):
-        raise CommandError("nothing was done")
 
 
 async def _rotate(settings: Settings, rotation: Rotation, *, new: bool, quiet: bool) -> None:
@@ -130,9 +127,10 @@ async def _rotate(settings: Settings, rotation: Rotation, *, new: bool, quiet: b
         if not quiet and rotation.left:
             typer.echo(f"To be sealed under the key {rotation.key}: {_versions(rotation.left)}.")
         try:
-            for _ in range(_PASSES):
-                if not await _pass(rows, rotation, quiet=quiet):
-                    break
+            with progress("Sealing", total=rotation.left) as advance:
+                for _ in range(_PASSES):
+                    if not await _pass(rows, rotation, advance):
+                        break
             await _finish(store, rotation)
         finally:
             # Also of one that was interrupted: what it did stays.
@@ -154,18 +152,14 @@ async def _record(store: Store, rotation: Rotation, replaced: list[str], *, new:
     await store.audit_log.record([AuditEvent(action=AuditAction.KEYS_ROTATE, actor="system", details=details)])
 
 
-async def _pass(rows: SealedRows, rotation: Rotation, *, quiet: bool) -> bool:
+async def _pass(rows: SealedRows, rotation: Rotation, advance: Advance) -> bool:
     """Go once through all; whether another round is worth it, because rows were added meanwhile."""
     rotation.problems = []
-    before = rotation.resealed
     async for batch in rows.reseal():
         rotation.resealed += batch.rows
         rotation.left = max(0, rotation.left - batch.rows)
         rotation.problems += batch.problems
-        if not quiet and sys.stderr.isatty():
-            typer.echo(f"\r{rotation.left} left ", nl=False, err=True)
-    if not quiet and rotation.resealed > before and sys.stderr.isatty():
-        typer.echo("", err=True)
+        advance(rotation.resealed, rotation.resealed + rotation.left)
     rotation.left = await _left(rows)
     return rotation.left > len(rotation.problems)
 
@@ -188,7 +182,7 @@ def _print(rotation: Rotation, output: Output) -> None:
     if output is Output.JSON:
         result = asdict(rotation)
         result["retiredTo"] = result.pop("retired_to")
-        typer.echo(json.dumps(result, indent=2))
+        print_json(result)
         return
     typer.echo(f"Sealed again under the key {rotation.key}: {_versions(rotation.resealed)}.")
     for problem in rotation.problems:

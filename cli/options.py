@@ -18,3 +18,5 @@ ServerUrl = Annotated[
 ]
 Token = Annotated[str | None, typer.Option("--token", help="An API key that may do this.", envvar="MODELWIRE_TOKEN")]
 OutputForm = Annotated[Output, typer.Option("--output", help="How to print the result.")]
+Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="The config's alias.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any
 
 import typer
 
 from .client import connect
-from .errors import CommandError, ExitCode
-from .output import Output, printable
+from .model_configs import refusal, unknown_alias
+from .output import Output, print_json, printable
 
 FIND = "query Find($alias: String!) { modelConfig(by: {alias: $alias}) { id version } }"
 ROLLBACK = """
@@ -32,16 +31,15 @@ def roll_back(alias: str, version: int, *, url: str | None, token: str | None, o
     with contextlib.closing(connect(url, token)) as client:
         config = client.execute(FIND, {"alias": alias})["modelConfig"]
         if config is None:
-            raise CommandError(f"there is no model config with the alias {alias!r}, or none that you may see")
+            raise unknown_alias(alias)
         given = {"id": config["id"], "expectedVersion": config["version"], "toVersion": version}
         result: dict[str, Any] = client.execute(ROLLBACK, {"input": given})["rollbackModelConfig"]
     if result["__typename"] != "RollbackModelConfigPayload":
-        raise CommandError(f"nothing was changed: {printable(result['message'])}", ExitCode.REFUSED)
+        raise refusal(result)
     after = result["modelConfig"]
     changed = after["version"] != config["version"]
     if output is Output.JSON:
-        shown = {**after, "changed": changed, "droppedCredentials": result["droppedCredentials"]}
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json({**after, "changed": changed, "droppedCredentials": result["droppedCredentials"]})
         return
     if not changed:
         typer.echo(f"{printable(after['alias'])} has the content of version {version} already.")

@@ -10,26 +10,34 @@ import typer
 
 from .. import schema
 from .errors import CommandError, ExitCode
+from .output import Output, print_json
 
 
-def print_schema() -> ExitCode:
-    """Print it as SDL, sorted, with descriptions."""
-    sys.stdout.write(schema.export())
+def print_schema(*, output: Output) -> ExitCode:
+    """Print it as SDL, sorted, with descriptions; as JSON, the result of an introspection."""
+    if output is Output.JSON:
+        print_json({"data": schema.introspection()})
+    else:
+        sys.stdout.write(schema.export())
     return ExitCode.DONE
 
 
-def check_schema(path: Path) -> ExitCode:
-    """Compare `path` with the code's schema. FAILED and a unified diff when they differ."""
+def check_schema(path: Path, *, output: Output) -> ExitCode:
+    """Compare `path` with the code's schema. Raises CommandError: FAILED, after a unified diff, when they differ."""
     try:
         written = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{path} cannot be read: {error}", ExitCode.USAGE) from None
     made = schema.export()
-    if written == made:
+    if output is Output.JSON:
+        print_json({"file": str(path), "same": written == made})
+    elif written == made:
         typer.echo(f"{path} is the schema of the code.")
+    else:
+        difference = difflib.unified_diff(
+            written.splitlines(keepends=True), made.splitlines(keepends=True), str(path), "the code's schema"
+        )
+        sys.stdout.writelines(difference)
+    if written == made:
         return ExitCode.DONE
-    difference = difflib.unified_diff(
-        written.splitlines(keepends=True), made.splitlines(keepends=True), str(path), "the code's schema"
-    )
-    sys.stdout.writelines(difference)
     raise CommandError(f"{path} is not the schema of the code any more: modelwire schema > {path}")

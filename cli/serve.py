@@ -12,6 +12,7 @@ from ..server.logs import configure_logging
 from ..server.settings import Settings
 from ..server.settings_loading import Setting, SettingsError, load_settings, settings_table
 from .errors import CommandError, ExitCode
+from .output import Output, print_json
 
 serve_app = typer.Typer(
     add_completion=False,
@@ -43,8 +44,8 @@ def _serve(config: Path | None = None, **flags: str | bool | None) -> None:
         raise CommandError(str(error)) from None
 
 
-def migrate_database(config: Path | None) -> str:
-    """Migrate the database of the settings; the sentence that says so. Raises CommandError."""
+def migrate_database(config: Path | None, *, output: Output) -> None:
+    """Migrate the database of the settings, and say so. Raises CommandError."""
     settings = _load({}, config)
     from ..server.database import StartError, database_name, prepare_database
 
@@ -52,7 +53,10 @@ def migrate_database(config: Path | None) -> str:
         prepare_database(settings)
     except StartError as error:
         raise CommandError(str(error)) from None
-    return f"{database_name(settings)} is up to date."
+    if output is Output.JSON:
+        print_json({"database": database_name(settings)})
+    else:
+        typer.echo(f"{database_name(settings)} is up to date.")
 
 
 def _option(setting: Setting) -> inspect.Parameter:

@@ -1,0 +1,168 @@
+"""The commands about single model configs, and their arguments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .options import Alias, OutputForm, ServerUrl, Token, Yes
+from .output import Output
+
+config_app = typer.Typer(rich_markup_mode=None)
+
+
+@config_app.command("list")
+def list_(
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="Those with this in alias, description or model.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option("--provider", metavar="NAME", help="Those of this provider.")] = None,
+    configured: Annotated[
+        bool | None, typer.Option("--configured/--placeholders", help="Those that have a model, or that have none.")
+    ] = None,
+    first: Annotated[int | None, typer.Option("--first", min=1, help="How many to show; all without it.")] = None,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """List the model configs. Secrets are never shown.
+
+    \b
+    modelwire list
+    Those that still need a model:
+      modelwire list --placeholders
+    The aliases that call OpenAI, for a script:
+      modelwire list --provider openai --output json | jq -r '.modelConfigs[].alias'
+
+    \b
+    JSON: {"modelConfigs": [CONFIG, …], "more": false}
+      CONFIG has the fields of the API's type ModelConfig; "type" in its "auth" names the API's type of it.
+    """
+    from .list_command import list_configs
+
+    given: dict[str, Any] = {"search": search, "provider": provider, "configured": configured}
+    filter_ = {name: value for name, value in given.items() if value is not None}
+    list_configs(filter_=filter_, first=first, url=url, token=token, output=output)
+
+
+@config_app.command()
+def get(alias: Alias, url: ServerUrl = None, token: Token = None, output: OutputForm = Output.TABLE) -> None:
+    """Show a model config and which components run it. Secrets are never shown.
+
+    The components are shown to keys with the scope component:read.
+
+    \b
+    modelwire get general
+    Its version, for a script:
+      modelwire get general --output json | jq .version
+
+    \b
+    JSON: {…CONFIG, "rollout": {"applied": 3, …}, "components": [{"state": "APPLIED", …}, …]}
+      CONFIG as `modelwire list` has it; both others are null to keys without component:read.
+    """
+    from .list_command import show_config
+
+    show_config(alias, url=url, token=token, output=output)
+
+
+@config_app.command("test")
+def try_(alias: Alias, url: ServerUrl = None, token: Token = None, output: OutputForm = Output.TABLE) -> None:
+    """Try a model config with one real call from the server.
+
+    The call has a system prompt and a tool, as an agent's calls do. Ends with 1 when the model does not answer, and
+    says why. Needs a key with the scope model_config:test.
+
+    \b
+    modelwire test general
+    In a script:
+      modelwire test general --output json | jq .error
+
+    \b
+    JSON: {"alias": "general", "version": 3, "success": true, "latencySeconds": 0.8, "answer": "…",
+           "toolCalled": true, "promptTokens": 71, "completionTokens": 9, "error": null}
+      With an error: {"class": "AUTHENTICATION", "message": "…"}; the API's enum ModelTestProblem has the classes.
+    """
+    from .test_command import try_config
+
+    raise typer.Exit(try_config(alias, url=url, token=token, output=output))
+
+
+@config_app.command()
+def delete(
+    alias: Alias,
+    yes: Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when components use it: they are left without a model.")
+    ] = False,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Delete a model config, after showing who uses it.
+
+    Ends with 3, and nothing is done, when components that are connected use it, when it is a default alias, and when
+    somebody changed it meanwhile.
+
+    \b
+    modelwire delete planning-old
+    In a script, whoever uses it:
+      modelwire delete planning-old --yes --force
+
+    \b
+    JSON: {"id": "…", "alias": "planning-old", "revision": "…"}
+    """
+    from .delete_command import delete_config
+
+    delete_config(alias, yes=yes, force=force, url=url, token=token, output=output)
+
+
+@config_app.command()
+def history(
+    alias: Alias,
+    first: Annotated[int, typer.Option("--first", min=1, help="How many versions to show.")] = 20,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Show the versions of a model config, newest first.
+
+    Of each version it shows when and by whom it was made, and what it changed; secrets are only said to change.
+
+    \b
+    modelwire history general
+    Who made the newest version:
+      modelwire history general --first 1 --output json | jq -r '.versions[0].by'
+
+    \b
+    JSON: {"id": "…", "alias": "general", "versions": [{"version": 3, "changes": [{"path": ["model"], …}], …}, …],
+           "more": false}
+    """
+    from .history_command import show_history
+
+    show_history(alias, first=first, url=url, token=token, output=output)
+
+
+@config_app.command()
+def rollback(
+    alias: Alias,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="The version to go back to, of its history.")],
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Give a model config the content of an old version.
+
+    That makes a new version. Its credentials stay if provider, kind of auth and address are the same, and are dropped
+    otherwise; old ones never come back. Ends with 3, and nothing is done, when somebody changed it meanwhile.
+
+    \b
+    modelwire history general
+    modelwire rollback general 2
+
+    \b
+    JSON: {"id": "…", "alias": "general", "version": 5, "revision": "…", "changed": true, "droppedCredentials": false}
+    """
+    from .rollback_command import roll_back
+
+    roll_back(alias, version, url=url, token=token, output=output)

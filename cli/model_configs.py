@@ -1,0 +1,104 @@
+"""Model configs as the command line reads and shows them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .client import GraphQLClient
+from .errors import CommandError, ExitCode
+from .output import printable
+
+_STORED = "{ hint reference }"
+CONFIG = f"""
+fragment Config on ModelConfig {{
+  id alias description provider model litellmModel apiBase
+  auth {{
+    type: __typename
+    ... on ApiKeyAuth {{ apiKey {_STORED} }}
+    ... on OAuth2ClientCredentialsAuth {{
+      tokenUrl clientId clientSecret {_STORED} scope audience caCert tokenRefreshBufferSeconds maxRetries
+    }}
+    ... on AwsIamAuth {{
+      accessKeyId {_STORED} secretAccessKey {_STORED} sessionToken {_STORED} regionName
+    }}
+    ... on GcpServiceAccountAuth {{ credentialsJson {_STORED} project location }}
+  }}
+  params sealedParams maxInputTokens configured isDefault version revision createdAt createdBy updatedAt updatedBy
+}}
+"""
+FIND = f"""
+query Find($alias: String!) {{
+  viewer {{ scopes }}
+  modelConfig(by: {{alias: $alias}}) {{ ...Config }}
+}}
+{CONFIG}
+"""
+
+_AUTH_NAMES = {
+    "ApiKeyAuth": "API key",
+    "OAuth2ClientCredentialsAuth": "OAuth2 client credentials",
+    "AwsIamAuth": "AWS credentials",
+    "GcpServiceAccountAuth": "Google Cloud service account",
+    "NoAuth": "none",
+}
+_LONGEST_TEXT = 200
+
+
+def find_config(client: GraphQLClient, alias: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """The config with this alias, and the scopes of who asks. Raises CommandError, also when there is none."""
+    data = client.execute(FIND, {"alias": alias})
+    if data["modelConfig"] is None:
+        raise unknown_alias(alias)
+    return data["modelConfig"], frozenset(data["viewer"]["scopes"])
+
+
+def unknown_alias(alias: str) -> CommandError:
+    return CommandError(
+        f"there is no model config with the alias {alias!r}, or none that you may see; `modelwire list` shows those "
+        "that there are"
+    )
+
+
+def refusal(result: Mapping[str, Any], what: str = "nothing was changed") -> CommandError:
+    """What a mutation's UserError means for the command."""
+    return CommandError(f"{what}: {printable(result['message'])}", ExitCode.REFUSED)
+
+
+def auth_name(auth: Mapping[str, Any]) -> str:
+    """The kind of auth, for people."""
+    return _AUTH_NAMES.get(auth["type"], str(auth["type"]))
+
+
+def auth_summary(auth: Mapping[str, Any]) -> str:
+    """The kind of auth and what it has for a key, in a few words."""
+    if auth["type"] != "ApiKeyAuth":
+        return auth_name(auth)
+    return "no API key yet" if auth["apiKey"] is None else f"API key {secret_text(auth['apiKey'])}"
+
+
+def auth_lines(auth: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each field of the auth that has a value, by name."""
+    for name, value in auth.items():
+        if name == "type" or value is None:
+            continue
+        yield name, secret_text(value) if isinstance(value, dict) else value_text(value)
+
+
+def secret_text(secret: Mapping[str, Any]) -> str:
+    """A StoredSecret of the API."""
+    if secret["reference"] is not None:
+        return str(secret["reference"])
+    return "(secret)" if secret["hint"] is None else f"(secret, …{secret['hint']})"
+
+
+def value_text(value: Any) -> str:
+    """A value of a config in one line, without the quotes that a text has in JSON, cut off when it is very long."""
+    text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+
+
+def model_text(config: Mapping[str, Any]) -> str:
+    """What a config makes calls to, for people."""
+    return str(config["litellmModel"]) if config["configured"] else "(not configured)"
