@@ -12,8 +12,8 @@ from .errors import CommandError, ExitCode
 def confirm(question: str, *, unasked: str) -> None:
     """Go on when the answer is yes.
 
-    Raises CommandError: FAILED when it is another; where nobody can be asked, USAGE with the text `unasked`, which names
-    the option that answers instead.
+    Raises CommandError: FAILED when it is another; where nobody can be asked, USAGE with the text `unasked`, which
+    names the option that answers instead.
     """
     if not sys.stdin.isatty():
         raise CommandError(unasked, ExitCode.USAGE)

@@ -14,7 +14,7 @@ from .tables import Cell, print_table
 
 # Their product is what a server answers at once at most: see its setting max_cost.
 _PAGE = 20
-_BINDINGS = 40
+_BINDINGS = 25
 
 COMPONENTS = f"""
 query Components($first: Int, $after: String, $filter: ComponentFilter) {{
@@ -41,7 +41,7 @@ def show_components(
         return
     if not components:
         typer.echo(
-            "There is none."
+            "No component fits."
             if filter_
             else "No component was connected in the last day. To be seen, its API key needs the scope component:report."
         )

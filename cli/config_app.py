@@ -66,15 +66,95 @@ def get(alias: Alias, url: ServerUrl = None, token: Token = None, output: Output
     show_config(alias, url=url, token=token, output=output)
 
 
+@config_app.command("set")
+def set_(
+    alias: Alias,
+    assignments: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value", help="What shall change; nothing behind the = clears it.")
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the config when there is none with this alias.")
+    ] = False,
+    expected_version: Annotated[
+        int | None,
+        typer.Option("--expected-version", min=1, help="Ends with 3 when it is at another; without it, as it is now."),
+    ] = None,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Have the server check it all, and write nothing.")
+    ] = False,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Change a model config field by field, or make one.
+
+    The keys are provider, model, api_base, description, max_input_tokens and alias (its new name); params.NAME for a
+    parameter of the calls, whose value is JSON, or else a text; params for all of them, as a JSON object; and the
+    fields of one kind of auth: api_key; oauth_token_url, oauth_client_id, oauth_client_secret, …; aws_access_key_id,
+    aws_secret_access_key, aws_region_name, …; vertex_credentials, vertex_project, vertex_location; or auth=none. The
+    API's spellings, such as apiBase and clientSecret, are the same.
+
+    Values of params and auth can come from elsewhere, and secrets should: @- is standard input (a prompt at a
+    terminal), @FILE a file, env:NAME a variable of this command. os.environ/NAME is stored as it is, and each component
+    puts its own variable in its place.
+
+    What is not named stays. Ends with 3, and nothing is changed, when somebody else changes the config meanwhile.
+
+    \b
+    modelwire set general model=openai/gpt-4o api_key=os.environ/OPENAI_API_KEY
+    With a secret, from a prompt or a pipe:
+      modelwire set general api_key=@-
+    Parameters: set two, and take one away:
+      modelwire set general params.temperature=0.2 params.stop='["\\n"]' \\
+        params.top_p=
+    One more config:
+      modelwire set planning-big provider=anthropic model=claude-opus-4-5 \\
+        api_key=env:ANTHROPIC_API_KEY --create
+    Only if it is still at the version that was looked at:
+      modelwire set general model=gpt-4o-mini --expected-version 7
+
+    \b
+    JSON: {…CONFIG, "created": false, "changed": true,
+           "droppedCredentials": false}
+      CONFIG as `modelwire list` has it.
+      With --validate-only: {"alias": "general", "valid": true}
+    """
+    from .set_command import set_config
+
+    raise typer.Exit(
+        set_config(
+            alias,
+            assignments or [],
+            create=create,
+            expected_version=expected_version,
+            validate_only=validate_only,
+            url=url,
+            token=token,
+            output=output,
+        )
+    )
+
+
 @config_app.command("test")
-def try_(alias: Alias, url: ServerUrl = None, token: Token = None, output: OutputForm = Output.TABLE) -> None:
+def try_(
+    alias: Alias,
+    assignments: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value", help="What to try in place of what is stored.")
+    ] = None,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
     """Try a model config with one real call from the server.
 
     The call has a system prompt and a tool, as an agent's calls do. Ends with 1 when the model does not answer, and
-    says why. Needs a key with the scope model_config:test.
+    says why. What is given as key=value, as `modelwire set` takes it, is tried and not stored; stored credentials go to
+    no other provider or address than their own. Needs a key with the scope model_config:test.
 
     \b
     modelwire test general
+    Before it is set:
+      modelwire test general model=gpt-4o-mini
     In a script:
       modelwire test general --output json | jq .error
 
@@ -85,7 +165,7 @@ def try_(alias: Alias, url: ServerUrl = None, token: Token = None, output: Outpu
     """
     from .test_command import try_config
 
-    raise typer.Exit(try_config(alias, url=url, token=token, output=output))
+    raise typer.Exit(try_config(alias, assignments or [], url=url, token=token, output=output))
 
 
 @config_app.command()

@@ -11,7 +11,7 @@ import typer
 from .bindings import COMPONENT_READ, describe_rollout, print_users, read_users
 from .client import GraphQLClient, connect
 from .model_configs import CONFIG, auth_lines, auth_name, auth_summary, find_config, model_text, value_text
-from .output import Output, moment_text, print_json, printable
+from .output import Output, in_line, moment_text, print_json, printable
 from .tables import Cell, print_table
 
 _PAGE = 100
@@ -38,7 +38,7 @@ def list_configs(
         print_json({"modelConfigs": configs, "more": more})
         return
     if not configs:
-        typer.echo("There is none." if filter_ else "There is none that you may see.")
+        typer.echo("No model config fits." if filter_ else "There is no model config that you may see.")
         return
     rows = [
         (
@@ -113,4 +113,4 @@ def describe_config(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _line(label: str, text: str) -> str:
-    return f"  {printable(label):<{_LABEL_CHARACTERS}}  {printable(text)}"
+    return f"  {printable(label):<{_LABEL_CHARACTERS}}  {in_line(text)}"

@@ -46,12 +46,18 @@ _AUTH_NAMES = {
 _LONGEST_TEXT = 200
 
 
-def find_config(client: GraphQLClient, alias: str) -> tuple[dict[str, Any], frozenset[str]]:
-    """The config with this alias, and the scopes of who asks. Raises CommandError, also when there is none."""
+def lookup_config(client: GraphQLClient, alias: str) -> tuple[dict[str, Any] | None, frozenset[str]]:
+    """The config with this alias, None when there is none; and the scopes of who asks. Raises CommandError."""
     data = client.execute(FIND, {"alias": alias})
-    if data["modelConfig"] is None:
-        raise unknown_alias(alias)
     return data["modelConfig"], frozenset(data["viewer"]["scopes"])
+
+
+def find_config(client: GraphQLClient, alias: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Do as `lookup_config` does, and raise CommandError when there is none."""
+    config, scopes = lookup_config(client, alias)
+    if config is None:
+        raise unknown_alias(alias)
+    return config, scopes
 
 
 def unknown_alias(alias: str) -> CommandError:
@@ -64,6 +70,14 @@ def unknown_alias(alias: str) -> CommandError:
 def refusal(result: Mapping[str, Any], what: str = "nothing was changed") -> CommandError:
     """What a mutation's UserError means for the command."""
     return CommandError(f"{what}: {printable(result['message'])}", ExitCode.REFUSED)
+
+
+def dropped_credentials(alias: str) -> str:
+    """What to say when a change left the stored credentials behind."""
+    return (
+        "Its stored credentials were dropped, because they are for another provider, kind of auth or address: give it "
+        f"new ones, as `modelwire set {printable(alias)} api_key=@-` does."
+    )
 
 
 def auth_name(auth: Mapping[str, Any]) -> str:

@@ -30,6 +30,11 @@ def printable(text: str) -> str:
     return _replaced(text, lambda _: "\N{REPLACEMENT CHARACTER}")
 
 
+def in_line(text: str) -> str:
+    """A text of several lines as one, and as `printable` makes it."""
+    return printable(" ".join(text.split()))
+
+
 def print_json(value: Any, *, lines: bool = False) -> None:
     """Print a result for programs, which still cannot steer a terminal. With `lines` it is one line, and sent at once.
 

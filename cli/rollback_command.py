@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from .client import connect
-from .model_configs import refusal, unknown_alias
+from .model_configs import dropped_credentials, refusal, unknown_alias
 from .output import Output, print_json, printable
 
 FIND = "query Find($alias: String!) { modelConfig(by: {alias: $alias}) { id version } }"
@@ -46,7 +46,4 @@ def roll_back(alias: str, version: int, *, url: str | None, token: str | None, o
         return
     typer.echo(f"{printable(after['alias'])} is at version {after['version']}, with the content of version {version}.")
     if result["droppedCredentials"]:
-        typer.echo(
-            "Its credentials were dropped, because that version has another provider, kind of auth or address: "
-            "give it new ones."
-        )
+        typer.echo(dropped_credentials(after["alias"]))

@@ -80,7 +80,7 @@ async def test_rollback_says_what_became_of_the_credentials(run: Run, alias: str
     result = await run("rollback", alias, "1")
     assert result.exit_code == 0, result.exception
     assert f"{alias} is at version 4, with the content of version 1." in result.stdout
-    assert "credentials were dropped" in result.stdout
+    assert "stored credentials were dropped" in result.stdout
     again = await run("rollback", alias, "1")
     assert again.stdout == f"{alias} has the content of version 1 already.\n"
     back = json.loads((await run("rollback", alias, "3", "--output", "json")).stdout)
