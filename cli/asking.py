@@ -20,4 +20,4 @@ def confirm(question: str, *, unasked: str) -> None:
     # On standard error: standard output is for the result alone.
     typer.echo(f"{question} [y/N]: ", nl=False, err=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise CommandError("nothing was done")
+        raise CommandError("nothing was changed")

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 import strawberry
-from graphql import GraphQLSchema, introspection_from_schema, lexicographic_sort_schema, print_schema
 from graphql import build_schema as build_from_sdl
+from graphql import introspection_from_schema, lexicographic_sort_schema, print_schema
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
@@ -40,14 +40,11 @@ schema = build_schema()
 
 def export() -> str:
     """The schema as SDL: the text of `schema.graphql`. Sorted, so that it changes only when the API does."""
-    return print_schema(_sorted()) + "\n"
+    # Sorted here and not by Strawberry's `sort_schema`, which breaks unions at run time.
+    return print_schema(lexicographic_sort_schema(build_from_sdl(schema.as_str()))) + "\n"
 
 
 def introspection() -> Mapping[str, Any]:
     """What the introspection query answers, for code generators that do not read SDL."""
-    return introspection_from_schema(_sorted())
-
-
-def _sorted() -> GraphQLSchema:
-    # Sorted here and not by Strawberry's `sort_schema`, which breaks unions at run time.
-    return lexicographic_sort_schema(build_from_sdl(schema.as_str()))
+    # Of the very schema: one that is read from SDL says of no input that it is @oneOf.
+    return introspection_from_schema(schema._schema)

@@ -158,7 +158,7 @@ def terminal(admin: User, tmp_path: Path) -> Iterator[Terminal]:
     """`modelwire apply` of a file that makes one config, at its question."""
     (tmp_path / "one.yaml").write_text("modelwire: 1\nmodel_configs:\n  one: {provider: openai, model: m}\n")
     terminal = Terminal(admin, "apply", "one.yaml")
-    terminal.read_until("Only yes applies it: ")
+    terminal.read_until("Apply this? [y/N]: ")
     yield terminal
     terminal.close()
 
