@@ -13,12 +13,11 @@ import resource
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..subscriber import ConfigRefused, LiteLlm
+from ..subscriber import ConfigRefused, LiteLlm, probe_model
 from .litellm_call_bedrock import bedrock_models
 from .litellm_call_vertex import vertex_models
 from .litellm_guard import Guard
@@ -29,30 +28,6 @@ _GRACE_SECONDS: Final = 5.0
 
 _MEMORY_BYTES: Final = 512 * 1024 * 1024
 """How much memory a call may take beyond what LiteLLM takes when it is loaded."""
-
-_MESSAGES: Final = [
-    {
-        "role": "system",
-        "content": "You are an assistant that answers questions about the weather. Use the tools that you are given "
-        "to look up what you do not know, and do not guess.",
-    },
-    {"role": "user", "content": "What is the weather like in Lisbon at the moment?"},
-]
-_TOOL: Final = "get_current_weather"
-_TOOLS: Final = [
-    {
-        "type": "function",
-        "function": {
-            "name": _TOOL,
-            "description": "Look up the current weather of a city.",
-            "parameters": {
-                "type": "object",
-                "properties": {"city": {"type": "string", "description": "The city's name, such as Oslo."}},
-                "required": ["city"],
-            },
-        },
-    }
-]
 
 
 def serve(channel: socket.socket, guard: Guard) -> None:
@@ -116,71 +91,16 @@ async def _chat(request: Mapping[str, Any]) -> dict[str, Any]:
     except ConfigRefused as refused:
         problem = refused.reason if refused.reason in {"missing_secret", "invalid_config"} else "unsupported"
         return {"problem": problem, "message": str(refused), "seconds": 0.0}
-    begin = time.perf_counter()
-    try:
-        # One call and no other, so that what it says is what happened.
-        reply = await model.acompletion(
-            _MESSAGES, tools=_TOOLS, num_retries=0, max_retries=0, fallbacks=None, timeout=request["timeout_seconds"]
-        )
-    except Exception as error:  # noqa: BLE001 - whatever LiteLLM raises is what the test found out
-        # Some of its texts end with a traceback.
-        message = str(error).partition("\nTraceback (most recent call last)")[0][:_MAX_TEXT]
-        return {"problem": classify(error), "message": message, "seconds": time.perf_counter() - begin}
-    return {**_told(reply), "seconds": time.perf_counter() - begin}
-
-
-def _told(reply: Any) -> dict[str, Any]:
-    message = reply.choices[0].message
-    usage = getattr(reply, "usage", None)
+    outcome = await probe_model(model, timeout_seconds=request["timeout_seconds"])
+    if outcome.problem is not None:
+        return {"problem": outcome.problem, "message": outcome.message[:_MAX_TEXT], "seconds": outcome.seconds}
     return {
-        "text": (message.content or "")[:_MAX_TEXT],
-        "tool_called": any(call.function.name == _TOOL for call in message.tool_calls or ()),
-        "prompt_tokens": getattr(usage, "prompt_tokens", None),
-        "completion_tokens": getattr(usage, "completion_tokens", None),
+        "text": outcome.text[:_MAX_TEXT],
+        "tool_called": outcome.tool_called,
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": outcome.completion_tokens,
+        "seconds": outcome.seconds,
     }
-
-
-def classify(error: BaseException) -> str:
-    """The class of what LiteLLM raised: `timeout`, `connection`, `authentication`, `not_found`, `rate_limit`,
-    `bad_request`, `unsupported` (a library is not installed) or `provider`.
-    """
-    import httpx
-    import openai
-
-    causes = _causes(error)
-    # LiteLLM calls some lost connections an error of the provider; what it made them of says more.
-    for cause in causes:
-        if isinstance(cause, openai.APITimeoutError | httpx.TimeoutException | TimeoutError):
-            return "timeout"
-        if isinstance(cause, httpx.TransportError | ConnectionError):
-            return "connection"
-        if isinstance(cause, ImportError):
-            return "unsupported"
-    kinds = (
-        (openai.AuthenticationError | openai.PermissionDeniedError, "authentication"),
-        (openai.NotFoundError, "not_found"),
-        (openai.RateLimitError, "rate_limit"),
-    )
-    for kind, problem in kinds:
-        if isinstance(error, kind):
-            return problem
-    # And some refusals a bad request, or no kind of its own.
-    statuses = [status for cause in reversed(causes) if isinstance(status := getattr(cause, "status_code", 0), int)]
-    for status in statuses:
-        if status in _BY_STATUS:
-            return _BY_STATUS[status]
-    return "bad_request" if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError) else "provider"
-
-
-_BY_STATUS: Final = {401: "authentication", 403: "authentication", 404: "not_found", 408: "timeout", 429: "rate_limit"}
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
 
 
 _CALLS: Final[Mapping[str, Callable[[Mapping[str, Any]], Coroutine[Any, Any, dict[str, Any]]]]] = {

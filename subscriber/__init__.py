@@ -11,6 +11,7 @@ from __future__ import annotations
 from .environment import DEFAULT_ALLOWED_ENV
 from .errors import ConfigRefused, ConfigurationError, ModelNotReady, OAuthFailed, ProviderClosed, SubscriberError
 from .model import LiteLlm
+from .probing import ProbeOutcome, probe_model
 from .provider import DynamicModelProvider
 from .settings import ModelSettings
 from .status import LinkState, LinkStatus, ModelStatus
@@ -27,6 +28,8 @@ __all__ = [
     "ModelSettings",
     "ModelStatus",
     "OAuthFailed",
+    "ProbeOutcome",
     "ProviderClosed",
     "SubscriberError",
+    "probe_model",
 ]

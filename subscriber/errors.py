@@ -68,7 +68,9 @@ class OAuthFailed(SubscriberError):
 class ConfigRefused(SubscriberError):
     """A configuration cannot be used in this process.
 
-    `reason` is its class: `invalid_config` or `missing_secret`.
+    `reason` is its class: `invalid_config`, `missing_secret`, or with `probe` what a call came to:
+    `probe_failed:authentication`, `probe_failed:not_found`, `probe_failed:rate_limit`, `probe_failed:bad_request`,
+    `probe_failed:timeout`, `probe_failed:connection`, `probe_failed:unsupported` or `probe_failed:provider`.
     """
 
     def __init__(self, reason: str, message: str) -> None:

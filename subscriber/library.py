@@ -12,11 +12,20 @@ from .errors import SubscriberError
 _loaded = False
 
 
+def keep_litellm_to_itself() -> None:
+    """See to it that its import, whoever does it, reaches for nothing around the process.
+
+    Without these variables it fetches a list of prices from the internet, and reads a file `.env`, of the working
+    directory or one above it, into the environment of the process. Values that are set already stay.
+    """
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
+
+
 def load_litellm() -> Any:
     """Give the module. The first time this takes seconds."""
     global _loaded  # noqa: PLW0603 - says that the import is over, which sys.modules does not
-    # Without it the import fetches a list of prices from the internet.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    keep_litellm_to_itself()
     first = "litellm" not in sys.modules
     import litellm
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from typing import Protocol as Interface
 
 from .callbacks import Callbacks
+from .calls import Call
 from .environment import DEFAULT_ALLOWED_ENV, AllowedEnv
 from .errors import ConfigRefused, ModelNotReady, ProviderClosed
 from .library import load_litellm, load_litellm_async, load_responses, load_responses_async, max_input_tokens
@@ -18,14 +19,10 @@ from .oauth import SignIn, sign_in
 from .openai_client import OpenAiClientParams, openai_client_params
 from .settings import ModelSettings
 from .status import ModelStatus
-from .steering import CACHE_STRATEGY, is_cache_strategy, mark_cache, steer_thinking
 from .waiting import Waiters, in_event_loop
 
 if TYPE_CHECKING:
     from .protocol import Json
-
-_DEFAULTS: Mapping[str, Any] = {"num_retries": 3, "timeout": 120}
-_RESERVED = ("model", "api_base", "base_url", "api_key", "custom_llm_provider")
 
 
 class _State(NamedTuple):
@@ -37,25 +34,11 @@ class _State(NamedTuple):
     cached_at: datetime | None = None
 
 
-class _Call(NamedTuple):
-    """The settings that one call is made with, and all its keyword arguments but the token."""
+class Prepared(NamedTuple):
+    """Settings that can be used as they are: references in them are followed."""
 
-    params: dict[str, Any]
     settings: ModelSettings
     sign_in: SignIn | None
-
-    def needs_token(self) -> bool:
-        """Whether `signed` has to wait for an answer from elsewhere."""
-        return self.sign_in is not None and self.sign_in.fresh() is None
-
-    def signed(self) -> dict[str, Any]:
-        """Give the keyword arguments with the token. Blocks and raises OAuthFailed when there is none yet."""
-        if self.sign_in is None:
-            return self.params
-        token = self.sign_in.get()
-        headers = {**(self.params.get("extra_headers") or {}), "Authorization": f"Bearer {token}"}
-        # LiteLLM looks for a key in the environment when it is given none.
-        return {**self.params, "api_key": token, "extra_headers": headers}
 
 
 class Home(Interface):
@@ -136,7 +119,7 @@ class LiteLlm:
 
     @property
     def refusal(self) -> ConfigRefused | None:
-        """Why the newest configuration is not in use; None when it is."""
+        """Why the newest configuration is not in use; None when it is, or is being tried."""
         return self._refusal
 
     @property
@@ -146,7 +129,7 @@ class LiteLlm:
         The registry is LiteLLM's: the first time without a figure in the config imports it, which takes seconds.
         Raises ModelNotReady.
         """
-        settings, _ = self._target()._require()
+        settings, _ = self.target._require()
         return max_input_tokens(settings.model) if settings.max_input_tokens is None else settings.max_input_tokens
 
     def on_status_change(self, callback: Callable[[ModelStatus, ModelStatus], object]) -> None:
@@ -207,18 +190,31 @@ class LiteLlm:
 
         References to environment variables are followed here. Raises ConfigRefused, and keeps the settings in use.
         """
+        try:
+            prepared = self._prepare(config)
+        except ConfigRefused as refused:
+            self._refuse(refused)
+            raise
+        self._use(prepared, _cached_at)
+
+    def _prepare(self, config: ModelSettings | Mapping[str, Json]) -> Prepared:
+        """Give what calls with it would be made with. Raises ConfigRefused and ProviderClosed."""
         self._check_open()
         settings = (
             config if isinstance(config, ModelSettings) else ModelSettings(alias=self.alias, litellm_params=config)
         )
-        try:
-            settings = settings.resolve(self._allowed_env)
-            token = sign_in(settings.litellm_params)
-        except ConfigRefused as refused:
-            self._refusal = refused
-            raise
+        settings = settings.resolve(self._allowed_env)
+        return Prepared(settings, sign_in(settings.litellm_params))
+
+    def _use(self, prepared: Prepared, cached_at: datetime | None = None) -> None:
+        """Make calls with it from now on. Raises ProviderClosed."""
+        self._check_open()
         self._refusal = None
-        self._set(_State(ModelStatus.READY, settings, token, _cached_at))
+        self._set(_State(ModelStatus.READY, *prepared, cached_at))
+
+    def _refuse(self, refusal: ConfigRefused | None) -> None:
+        """Note why the newest configuration is not in use; None: it is not known yet whether it will be."""
+        self._refusal = refusal
 
     def unconfigure_model(self) -> None:
         """Forget the settings, the credentials in them too. Calls under way finish with what they began with."""
@@ -230,34 +226,34 @@ class LiteLlm:
         Raises ModelNotReady, ProviderClosed, OAuthFailed, TypeError for an argument that the configuration decides, and
         LiteLLM's errors.
         """
-        call = self._call(kwargs)
+        call = self.begin_call(**kwargs)
         litellm = load_litellm()
-        return litellm.completion(**_chat(call, call.signed(), messages, litellm))
+        return litellm.completion(**call.chat(call.signed(), messages, litellm))
 
     async def acompletion(self, messages: list[Any], **kwargs: Any) -> Any:
         """Do `litellm.acompletion`, as `completion` does. With `stream=True` it gives an async iterator of chunks."""
-        call = await self._call_async(kwargs)
+        call = await self.abegin_call(**kwargs)
         litellm = await load_litellm_async()
-        return await litellm.acompletion(**_chat(call, await _signed(call), messages, litellm))
+        return await litellm.acompletion(**call.chat(await call.asigned(), messages, litellm))
 
     def embedding(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.embedding`, as `completion` does."""
-        params = self._call(kwargs).signed()
+        params = self.begin_call(**kwargs).signed()
         return load_litellm().embedding(input=input, **params)
 
     async def aembedding(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.aembedding`, as `completion` does."""
-        params = await _signed(await self._call_async(kwargs))
+        params = await (await self.abegin_call(**kwargs)).asigned()
         return await (await load_litellm_async()).aembedding(input=input, **params)
 
     def responses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.responses`, as `completion` does. Raises SubscriberError without the package `mcp`."""
-        params = self._call(kwargs).signed()
+        params = self.begin_call(**kwargs).signed()
         return load_responses().responses(input=input, **params)
 
     async def aresponses(self, input: Any, **kwargs: Any) -> Any:  # noqa: A002 - LiteLLM's name
         """Do `litellm.aresponses`, as `completion` does. Raises SubscriberError without the package `mcp`."""
-        params = await _signed(await self._call_async(kwargs))
+        params = await (await self.abegin_call(**kwargs)).asigned()
         return await (await load_responses_async()).aresponses(input=input, **params)
 
     def litellm_params(self) -> dict[str, Any]:
@@ -266,11 +262,11 @@ class LiteLlm:
         Raises ModelNotReady. With OAuth2 client credentials it blocks when a token has to be fetched, and raises
         OAuthFailed: in an event loop use `alitellm_params`.
         """
-        return self._call({}).signed()
+        return self.begin_call().signed()
 
     async def alitellm_params(self) -> dict[str, Any]:
         """Do as `litellm_params` does, without blocking the event loop."""
-        return await _signed(await self._call_async({}))
+        return await (await self.abegin_call()).asigned()
 
     def openai_client_params(self) -> OpenAiClientParams:
         """Give what the `openai` package needs to make calls itself, all of one version; see OpenAiClientParams.
@@ -280,29 +276,26 @@ class LiteLlm:
         """
         return openai_client_params(self.litellm_params())
 
-    def _call(self, kwargs: Mapping[str, Any]) -> _Call:
-        """Take the settings, once, and join them with what the caller gave."""
-        target = self._target()
+    def begin_call(self, **kwargs: Any) -> Call:
+        """Take the settings for one call of LiteLLM that somebody else makes, such as an adapter for a framework.
+
+        `kwargs` are joined with them as those of `completion` are. Raises ModelNotReady, ProviderClosed and TypeError.
+        """
+        target = self.target
         if self._must_wait_for(target) and not in_event_loop():
             target.wait_ready_sync(timeout_seconds=self._override_seconds)
-        return self._joined(target, kwargs)
+        return Call.of(*target._require(), kwargs)
 
-    async def _call_async(self, kwargs: Mapping[str, Any]) -> _Call:
-        target = self._target()
+    async def abegin_call(self, **kwargs: Any) -> Call:
+        """Do as `begin_call` does; in an event loop it waits for an alias that `override` has just asked for."""
+        target = self.target
         if self._must_wait_for(target):
             await target.wait_ready(timeout_seconds=self._override_seconds)
-        return self._joined(target, kwargs)
+        return Call.of(*target._require(), kwargs)
 
-    def _joined(self, target: LiteLlm, kwargs: Mapping[str, Any]) -> _Call:
-        if reserved := [name for name in _RESERVED if name in kwargs]:
-            raise TypeError(
-                f"{reserved[0]!r} comes from the configuration of {self.alias!r} in Modelwire and cannot be given in a "
-                "call; to call another model use its alias, or `provider.override(alias)`"
-            )
-        settings, sign_in = target._require()
-        return _Call({**_DEFAULTS, **settings.call_params(), **kwargs}, settings, sign_in)
-
-    def _target(self) -> LiteLlm:
+    @property
+    def target(self) -> LiteLlm:
+        """The model that calls go to in the present task or thread: itself, or the one that `override` names."""
         return (self._home._stand_in() if self._home else None) or self
 
     def _must_wait_for(self, target: LiteLlm) -> bool:
@@ -366,25 +359,3 @@ class LiteLlm:
             self._on_settings_change.notify(old_settings, settings)
         if status is not old_status:
             self._on_status_change.notify(old_status, status)
-
-
-async def _signed(call: _Call) -> dict[str, Any]:
-    """Give the keyword arguments with the token, without blocking the event loop."""
-    return await asyncio.to_thread(call.signed) if call.needs_token() else call.signed()
-
-
-def _chat(call: _Call, params: dict[str, Any], messages: list[Any], litellm: Any) -> dict[str, Any]:
-    """Give the keyword arguments of a chat call, steered as the configuration says."""
-    strategy = params.pop(CACHE_STRATEGY, call.settings.cache_strategy)
-    if not is_cache_strategy(strategy):
-        raise ValueError("cache_strategy is one of none, 5m and 1h")
-    marked, tools = mark_cache(strategy, messages, params.get("tools"))
-    if tools is not None:
-        params["tools"] = tools
-    else:
-        # Anthropic refuses it without tools.
-        params.pop("parallel_tool_calls", None)
-    if not any(isinstance(tool, Mapping) and tool.get("type") == "mcp" for tool in tools or ()):
-        # LiteLLM imports the package mcp for tools of any type, and it may be missing.
-        params["_skip_mcp_handler"] = True
-    return steer_thinking({**params, "messages": marked}, litellm)

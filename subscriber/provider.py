@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from .replica import AliasReplica
 from .status import LinkStatus, ModelStatus
 from .timing import Timing
 from .token import Token, TokenSource
+from .trials import Trial, Trials
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -56,6 +57,9 @@ class DynamicModelProvider:
     MODELWIRE_CACHE_KEY), at least 32 characters made at random, seals it; without one the token does, when it is a
     text.
 
+    With `probe` each new configuration is first tried with a real chat call that offers a tool, and the one in use
+    stays when that fails: True for all aliases, or a collection of those that are for chat.
+
     Use it as `async with DynamicModelProvider(...) as provider`: inside, it connects, and comes back whenever the
     link is lost. `with DynamicModelProvider(...) as provider`, or `start()`, does that in a thread of Modelwire's own,
     for components without an event loop; there it also connects anew, by itself, in the child of a fork.
@@ -72,6 +76,7 @@ class DynamicModelProvider:
         allowed_env: Iterable[str] = DEFAULT_ALLOWED_ENV,
         cache: str | os.PathLike[str] | None = None,
         cache_key: str | None = None,
+        probe: bool | Collection[str] = False,
         _timing: Timing | None = None,
     ) -> None:
         self._timing = _timing or Timing()
@@ -86,6 +91,8 @@ class DynamicModelProvider:
         }
         self._allowed_env = tuple(allowed_env)
         self._cache = make_cache(cache, cache_key, token=self._token, address=self._url)
+        self._probe = _probed(probe)
+        self._trials = Trials(self._timing)
         self._on_link_change = Callbacks[LinkStatus]()
         self._links = self._make_links()
         self._models: dict[str, LiteLlm] = {}
@@ -163,6 +170,7 @@ class DynamicModelProvider:
         async with asyncio.TaskGroup() as tasks:
             if self._cache is not None:
                 tasks.create_task(self._cache.run(self._links.outdated, self._timing.start_seconds))
+            tasks.create_task(self._trials.run())
             tasks.create_task(self._links.run())
 
     def _make_links(self) -> Links:
@@ -182,7 +190,9 @@ class DynamicModelProvider:
         self._links = self._make_links()
         if self._cache is not None:
             self._cache.after_fork()
+        self._trials = Trials(self._timing)
         for replica in self._replicas:
+            replica.after_fork(self._trial(replica.alias))
             self._add(replica)
         self._lost_thread, self._thread = self._thread is not None, None
         if self._task is not None:
@@ -230,9 +240,13 @@ class DynamicModelProvider:
                     _status=ModelStatus.INITIALIZING,
                     _home=self,
                 )
-                self._replicas.append(AliasReplica(model, self._acknowledge, self._cache))
+                self._replicas.append(AliasReplica(model, self._acknowledge, self._cache, self._trial(alias)))
                 self._add(self._replicas[-1])
         return model
+
+    def _trial(self, alias: str) -> Trial | None:
+        wanted = self._probe if isinstance(self._probe, bool) else alias in self._probe
+        return Trial(self._trials) if wanted else None
 
     def _add(self, replica: AliasReplica) -> None:
         self._links.add(replica)
@@ -268,6 +282,15 @@ class DynamicModelProvider:
     def _check_open(self) -> None:
         if self._closed is not None:
             raise ProviderClosed(f"the provider cannot be used any more ({self._closed}): make a new one")
+
+
+def _probed(probe: bool | Collection[str]) -> bool | frozenset[str]:
+    """Read the argument. Raises ConfigurationError."""
+    if isinstance(probe, bool):
+        return probe
+    if isinstance(probe, str) or not isinstance(probe, Collection) or not all(isinstance(one, str) for one in probe):
+        raise ConfigurationError("probe is True, False, or a collection of aliases")
+    return frozenset(probe)
 
 
 def _setting(name: str, value: str | None, variable: str) -> str:

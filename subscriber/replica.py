@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import events
 from .acknowledgements import Verdict
 from .errors import ConfigRefused, ProtocolError
+from .model import LiteLlm
 from .settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .cache import Cache
-    from .model import LiteLlm
+    from .model import Prepared
     from .protocol import Json
+    from .trials import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +28,22 @@ class AliasReplica:
     """What is known of one alias, at which position. An `Operation` of the link.
 
     `acknowledge` hears what became of each version, once it is applied or refused. `cache` hears what is in use; None
-    keeps nothing beyond this process.
+    keeps nothing beyond this process. With a `trial` each configuration is tried with a call before it is used.
     """
 
-    def __init__(self, model: LiteLlm, acknowledge: Callable[[Verdict], None], cache: Cache | None = None) -> None:
+    def __init__(
+        self,
+        model: LiteLlm,
+        acknowledge: Callable[[Verdict], None],
+        cache: Cache | None = None,
+        trial: Trial | None = None,
+    ) -> None:
         self._model = model
         self._acknowledge = acknowledge
         self._cache = cache
+        self._trial = trial
+        self._tried: events.Config | None = None
+        """What the last trial was begun with."""
         self._denied = False
         self._position: str | None = None
         self._known: tuple[str, int] | None = None
@@ -42,8 +54,12 @@ class AliasReplica:
         return self._model.alias
 
     def request(self) -> Mapping[str, Json]:
-        """Ask for what changed since the last event, or for all at the first time."""
-        return events.request(self._model.alias, self._position)
+        """Ask for what changed since the last event, or for all at the first time.
+
+        For all too while a trial goes on: the events since it began are not applied, so there is no position to resume
+        from, and what is being tried may be gone.
+        """
+        return events.request(self._model.alias, None if self._is_trying() else self._position)
 
     def receive(self, data: Json) -> None:
         """Apply one event, then move the position. Raises ProtocolError."""
@@ -53,7 +69,7 @@ class AliasReplica:
                 self._snapshot(self._own(configs))
             case events.Change(_, put, removed):
                 self._change(self._own(put), removed)
-            case events.Bookmark() if self._cache is not None:
+            case events.Bookmark() if self._cache is not None and not self._is_trying():
                 self._cache.heard(self.alias)
         self._position = event.revision
 
@@ -94,17 +110,82 @@ class AliasReplica:
         elif self._known is not None and self._known[0] in removed:
             self._gone()
 
+    def after_fork(self, trial: Trial | None) -> None:
+        """In the child: the parent's trial is not here. What it was about is told, and tried, anew."""
+        if self._trial is not None and self._trial.alive:
+            self._position = self._known = self._tried = None
+        self._trial = trial
+
+    def _is_trying(self) -> bool:
+        return self._trial is not None and self._trial.pending
+
     def _gone(self) -> None:
         self._known = None
+        self._abandon_trial()
         self._unconfigure()
 
     def _use(self, config: events.Config) -> None:
-        refused = None
+        self._take(config)
+        self._known = (config.id, config.version)
+
+    def _take(self, config: events.Config) -> None:
+        """Apply it, refuse it, or begin to try it."""
+        if self._trial is not None and self._trial.alive and config == self._tried:
+            # A snapshot repeats it. Whoever sent it may not have heard what became of it so far.
+            if (refusal := self._model.refusal) is not None:
+                self._say(config, refusal)
+            return
+        self._abandon_trial()
         if config.litellm_params is None:
             self._unconfigure()
+            self._say(config)
+            return
+        try:
+            prepared = self._model._prepare(_settings(config))
+        except ConfigRefused as refused:
+            self._refuse(config, refused)
+            return
+        if self._trial is None or prepared.settings.same_as(self._model.settings):
+            self._apply(config, prepared)
         else:
-            refused = self._configure(config)
-        self._known = (config.id, config.version)
+            self._tried = config
+            self._model._refuse(None)
+            candidate = LiteLlm(config.alias)
+            candidate._use(prepared)
+            self._trial.begin(candidate, partial(self._was_tried, config, prepared))
+
+    def _was_tried(self, config: events.Config, prepared: Prepared, refused: ConfigRefused | None) -> None:
+        if refused is None:
+            self._tried = None
+            self._apply(config, prepared)
+        elif self._model.refusal is None or str(refused) != str(self._model.refusal):
+            self._refuse(config, refused)
+
+    def _apply(self, config: events.Config, prepared: Prepared) -> None:
+        """Make calls with it from now on."""
+        self._model._use(prepared)
+        if self._cache is not None:
+            self._cache.put(config)
+        self._say(config)
+
+    def _refuse(self, config: events.Config, refused: ConfigRefused) -> None:
+        """Go on with the one in use."""
+        in_use = self._model.settings
+        # It stays as long as it exists. Another id says that it was deleted or renamed away.
+        if in_use is not None and in_use.id != config.id:
+            self._unconfigure()
+            in_use = None
+        self._model._refuse(refused)
+        logger.error(
+            "version %s of %r is refused (%s); %s",
+            config.version,
+            config.alias,
+            refused,
+            f"version {in_use.version} stays in use" if in_use else "the model has no configuration to use",
+        )
+        self._say(config, refused)
+
+    def _say(self, config: events.Config, refused: ConfigRefused | None = None) -> None:
         said = (refused.reason, str(refused)) if refused else (None, None)
         self._acknowledge(Verdict(config.id, config.version, *said))
 
@@ -113,27 +194,11 @@ class AliasReplica:
         if self._cache is not None:
             self._cache.remove(self.alias)
 
-    def _configure(self, config: events.Config) -> ConfigRefused | None:
-        """Make calls with it from now on. Gives why not."""
-        in_use = self._model.settings
-        try:
-            self._model.configure_model(_settings(config))
-        except ConfigRefused as refused:
-            # The one in use stays as long as it exists. Another id says that it was deleted or renamed away.
-            if in_use is not None and in_use.id != config.id:
-                self._unconfigure()
-                in_use = None
-            logger.error(  # noqa: TRY400 - the reason is the whole story, a traceback would bury it
-                "version %s of %r is refused (%s); %s",
-                config.version,
-                config.alias,
-                refused,
-                f"version {in_use.version} stays in use" if in_use else "the model has no configuration to use",
-            )
-            return refused
-        if self._cache is not None:
-            self._cache.put(config)
-        return None
+    def _abandon_trial(self) -> None:
+        # With its credentials.
+        self._tried = None
+        if self._trial is not None:
+            self._trial.abandon()
 
 
 def _settings(config: events.Config) -> ModelSettings:

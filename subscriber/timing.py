@@ -30,3 +30,10 @@ class Timing:
     """How long a call waits for the first configuration of the alias that `override` put in its place."""
     start_seconds: float = 5.0
     """How long an alias waits for its first configuration from the server before the cache's is used."""
+    probe_seconds: float = 30.0
+    """For the call with which a configuration is tried, LiteLLM's import before it not counted."""
+    probe_pause_seconds: float = 0.2
+    """Before a newer version is tried, when it put an end to the trial of another."""
+    probe_again_first_seconds: float = 60.0
+    """Upper bound of the first wait before a configuration is tried again; doubles with each failure."""
+    probe_again_max_seconds: float = 900.0

@@ -5,27 +5,26 @@ agent = LlmAgent(name="orders", model=ModelwireLlm(provider.get_lite_llm_model("
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from ..library import load_litellm_async
-from ..model import LiteLlm, _Call, _chat, _signed
+from ..calls import Call
+from ..library import keep_litellm_to_itself, load_litellm_async
+from ..model import LiteLlm
 
-# As ADK does before it imports LiteLLM, which otherwise reads a file `.env` into the environment of the process.
-os.environ.setdefault("LITELLM_MODE", "PRODUCTION")
+# ADK imports it.
+keep_litellm_to_itself()
 
 try:
     from google.adk.models import BaseLlm
     from google.adk.models.lite_llm import LiteLlm as AdkLiteLlm
     from google.adk.models.lite_llm import LiteLLMClient
+    from pydantic import PrivateAttr
 except ModuleNotFoundError as error:
     raise ImportError(
         f"the module {error.name!r} is missing, which the Google ADK adapter needs: pip install 'modelwire[adk]'"
     ) from error
-
-from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
     from google.adk.models import LlmCapabilities
@@ -52,17 +51,17 @@ class ModelwireLlm(BaseLlm):  # type: ignore[misc]  # google-adk is not installe
     @property
     def capabilities(self) -> LlmCapabilities:
         """What the model of the moment supports; while there is none, nothing that not every model does."""
-        settings = self._model._target().settings
+        settings = self._model.target.settings
         return AdkLiteLlm(model=settings.model if settings else "").capabilities
 
     async def generate_content_async(
         self, llm_request: LlmRequest, stream: bool = False
     ) -> AsyncGenerator[LlmResponse, None]:
         """Do one turn. Raises ModelNotReady, ProviderClosed, OAuthFailed and LiteLLM's errors."""
-        call = await self._model._call_async({})
+        call = await self._model.abegin_call()
         # Here and not at ADK's hands, which would block the event loop.
         await load_litellm_async()
-        converter = AdkLiteLlm(**await _signed(call), llm_client=_Client(call))
+        converter = AdkLiteLlm(**await call.asigned(), llm_client=_Client(call))
         # ADK gives the alias as the request's model, by which the conversions would go.
         request = llm_request.model_copy(update={"model": converter.model})
         async with aclosing(converter.generate_content_async(request, stream=stream)) as responses:
@@ -73,10 +72,10 @@ class ModelwireLlm(BaseLlm):  # type: ignore[misc]  # google-adk is not installe
 class _Client(LiteLLMClient):  # type: ignore[misc]  # as above
     """Steers the call of ADK's class as the configuration says, as those of `LiteLlm` are."""
 
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
 
     async def acompletion(self, model: Any, messages: Any, tools: Any, **kwargs: Any) -> Any:
         litellm = await load_litellm_async()
         params = {**kwargs, "model": model, "tools": tools}
-        return await litellm.acompletion(**_chat(self._call, params, messages, litellm))
+        return await litellm.acompletion(**self._call.chat(params, messages, litellm))

@@ -29,14 +29,16 @@ ARGUMENTS = {"city": "Lisbon"}
 class ChatStandIn:
     """A running stand-in. `requests` are the paths, headers and bodies that it was asked with.
 
-    `redirect_to` is where `/redirect` leads. `began` is set when somebody asked `/never`, `gone` when that connection
-    was closed.
+    `redirect_to` is where `/redirect` leads, and `now` what `/now` does. `began` is set when somebody asked `/never` or
+    `/held`, `gone` when the connection of `/never` was closed; `/held` is answered when `go_on` is set.
     """
 
     port: int = 0
     requests: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     redirect_to: str = ""
+    now: str = "ok"
     began: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -185,6 +187,11 @@ async def running_chat_stand_in() -> AsyncIterator[ChatStandIn]:
         body = json.loads(await request.body() or b"{}")
         stand_in.requests.append((request.url.path, headers, body))
         mode = request.path_params["mode"]
+        mode = stand_in.now if mode == "now" else mode
+        if mode == "held":
+            stand_in.began.set()
+            await stand_in.go_on.wait()
+            mode = "ok"
         format_, reply = next((name, reply) for end, name, reply in _FORMATS if request.url.path.endswith(end))
         if reply is _ollama_show or mode == "ok":
             return JSONResponse(reply(body))

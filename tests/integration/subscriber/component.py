@@ -40,10 +40,10 @@ class Operator:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def put(self, alias: str = "general") -> int:
+    async def put(self, alias: str = "general", **more: Any) -> int:
         """Create the config, or change all of it. Gives the version."""
         self._written += 1
-        fields = {"provider": "openai", "apiBase": self._api_base, **whole(self._written)}
+        fields = {"provider": "openai", "apiBase": self._api_base, **whole(self._written), **more}
         if alias == "general" and alias not in self._configs:
             query = '{ modelConfig(by: {alias: "general"}) { id version } }'
             self._configs[alias] = (await self.execute(query))["modelConfig"]

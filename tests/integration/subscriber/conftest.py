@@ -39,6 +39,9 @@ FAST = Timing(
     renewal_least_seconds=0.01,
     close_seconds=0.2,
     override_seconds=10,
+    probe_pause_seconds=0.01,
+    probe_again_first_seconds=0.01,
+    probe_again_max_seconds=0.02,
 )
 
 
@@ -310,8 +313,10 @@ async def connect(plane: Plane, signal: Signal) -> AsyncIterator[Callable[..., A
     """Makes providers on the plane and closes them at the end."""
     made: list[DynamicModelProvider] = []
 
-    async def connect(alias: str = "general", *, token: Any = "token", timing: Timing = FAST) -> Connected:
-        provider = DynamicModelProvider(plane.url, token=token, component="test", _timing=timing)
+    async def connect(
+        alias: str = "general", *, token: Any = "token", timing: Timing = FAST, **options: Any
+    ) -> Connected:
+        provider = DynamicModelProvider(plane.url, token=token, component="test", _timing=timing, **options)
         links: list[LinkStatus] = []
         provider.on_link_change(lambda _, new: links.append(new))
         provider.on_link_change(signal.poke)

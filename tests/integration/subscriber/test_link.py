@@ -268,10 +268,10 @@ async def test_a_bug_in_applying_one_alias_stops_no_other(
     other = line.get("planning")
     await signal.until(lambda: other.status is ModelStatus.NONE)
 
-    def fail(settings: object) -> None:
+    def fail(prepared: object) -> None:
         raise KeyError("bug")
 
-    monkeypatch.setattr(line.model, "configure_model", fail)
+    monkeypatch.setattr(line.model, "_use", fail)
     await plane.put("general", version=2)
     await signal.until(lambda: line.provider.link.state is LinkState.STALE)
     await plane.put("planning", config_id="p", version=1)

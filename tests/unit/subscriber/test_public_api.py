@@ -22,8 +22,10 @@ def test_all_names_what_the_package_offers() -> None:
         "ModelSettings",
         "ModelStatus",
         "OAuthFailed",
+        "ProbeOutcome",
         "ProviderClosed",
         "SubscriberError",
+        "probe_model",
     }
     assert all(hasattr(subscriber, name) for name in subscriber.__all__)
 

@@ -8,6 +8,8 @@ import pytest
 from modelwire.subscriber import LiteLlm, ModelStatus
 from modelwire.subscriber.errors import ProtocolError
 from modelwire.subscriber.replica import AliasReplica
+from modelwire.subscriber.timing import Timing
+from modelwire.subscriber.trials import Trial, Trials
 
 
 class Line:
@@ -200,10 +202,10 @@ def test_a_malformed_event_changes_nothing(line: Line, wrong: dict[str, Any]) ->
 def test_the_position_stays_when_applying_fails(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     line.snapshot(config(1))
 
-    def fail(settings: object) -> None:
+    def fail(prepared: object) -> None:
         raise OSError("bug")
 
-    monkeypatch.setattr(line.model, "configure_model", fail)
+    monkeypatch.setattr(line.model, "_use", fail)
     with pytest.raises(OSError, match="bug"):
         line.change(config(2, "openai/b"))
     monkeypatch.undo()
@@ -221,3 +223,21 @@ def test_each_version_is_spoken_of_once(line: Line) -> None:
     line.change(removed=("a",))
     line.change(config(version=1, config_id="b"))
     assert line.said == [("a", 1, None), ("a", 2, "missing_secret"), ("a", 3, None), ("b", 1, None)]
+
+
+async def test_in_a_fork_a_trial_begins_anew() -> None:
+    timing = Timing()
+    line = Line()
+    line.replica = AliasReplica(line.model, lambda verdict: None, None, first := Trial(Trials(timing)))
+    line.bookmark()
+    assert line.since == "s-1"
+    line.change(config(1))
+    assert (first.pending, line.since, line.model.settings) == (True, None, None)
+    second = Trial(Trials(timing))
+    line.replica.after_fork(second)
+    assert line.since is None
+    line.snapshot(config(1))
+    assert second.pending
+    first.abandon()
+    line.change(removed=("a",))
+    assert (second.pending, line.since, line.model.status) == (False, "s-4", ModelStatus.NONE)
