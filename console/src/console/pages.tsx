@@ -1,6 +1,11 @@
 import type { ComponentType, ReactNode } from "react";
-import { ModelsIcon } from "./parts/icons";
+import { AuditPage } from "./pages/audit/AuditPage";
+import { ComponentsPage } from "./pages/components/ComponentsPage";
+import { HistoryPage } from "./pages/history/HistoryPage";
+import { KeysPage } from "./pages/keys/KeysPage";
 import { ModelsPage } from "./pages/models/ModelsPage";
+import { RolloutPage } from "./pages/rollout/RolloutPage";
+import { AuditIcon, ComponentsIcon, KeysIcon, ModelsIcon } from "./parts/icons";
 
 export interface PageEntry {
   /** where the navigation leads */
@@ -20,6 +25,31 @@ export const PAGES: readonly [PageEntry, ...PageEntry[]] = [
     name: "Models",
     icon: <ModelsIcon />,
     scope: "model_config:read",
-    routes: [{ path: "/models", component: ModelsPage }],
+    routes: [
+      { path: "/models", component: ModelsPage },
+      { path: "/models/:id/history", component: HistoryPage },
+      { path: "/models/:id/rollout", component: RolloutPage },
+    ],
+  },
+  {
+    path: "/components",
+    name: "Components",
+    icon: <ComponentsIcon />,
+    scope: "component:read",
+    routes: [{ path: "/components", component: ComponentsPage }],
+  },
+  {
+    path: "/keys",
+    name: "Keys",
+    icon: <KeysIcon />,
+    scope: "api_key:admin",
+    routes: [{ path: "/keys", component: KeysPage }],
+  },
+  {
+    path: "/audit",
+    name: "Audit",
+    icon: <AuditIcon />,
+    scope: "audit:read",
+    routes: [{ path: "/audit", component: AuditPage }],
   },
 ];

@@ -23,6 +23,27 @@ export const ModelsIcon = () => (
   </Icon>
 );
 
+export const ComponentsIcon = () => (
+  <Icon>
+    <rect x="4" y="4" width="16" height="6" rx="1.5" />
+    <rect x="4" y="14" width="16" height="6" rx="1.5" />
+    <path d="M7.5 7h.01M7.5 17h.01M12 10v4" />
+  </Icon>
+);
+
+export const KeysIcon = () => (
+  <Icon>
+    <circle cx="8" cy="15" r="4" />
+    <path d="M11 12l8-8M16 7l3 3M14 9l2 2" />
+  </Icon>
+);
+
+export const AuditIcon = () => (
+  <Icon>
+    <path d="M6 3h9l4 4v14H6zM9 9h4M9 13h7M9 17h7" />
+  </Icon>
+);
+
 export const ExplorerIcon = () => (
   <Icon>
     <path d="M8 5l-5 7 5 7M16 5l5 7-5 7" />
