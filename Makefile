@@ -12,7 +12,7 @@ export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup console check-console demo check check-long guarantees bench bench-smoke format lint types imports schema test build lock clean
+.PHONY: help setup console check-console demo check check-long guarantees bench bench-smoke format lint types imports schema docs check-docs test build lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Modelwire needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[server]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[server]' --group dev --group docs
 	@touch $@
 
 # The web pages. Without npm the server runs and says that they are not built; the tests need them.
@@ -45,7 +45,7 @@ $(DEBIAN):
 demo: setup ## Run the whole line: server, endpoint, three components, one live change (ONCE=1 ends by itself)
 	@$(BIN)/modelwire demo $(if $(ONCE),--once)
 
-check: setup $(DEBIAN) lint types imports schema check-console test ## Everything that CI checks
+check: setup $(DEBIAN) lint types imports schema check-docs check-console test ## Everything that CI checks
 
 lint:
 	$(BIN)/ruff check .
@@ -59,6 +59,13 @@ imports:
 
 schema:
 	$(BIN)/modelwire schema --check schema.graphql
+
+docs: setup ## Write the pages that are made from the code, and build docs/ into docs/_build/html
+	$(BIN)/python docs/references.py
+	$(MAKE) -s check-docs
+
+check-docs:
+	$(BIN)/sphinx-build -q --fail-on-warning --keep-going --jobs auto docs docs/_build/html
 
 check-console:
 	cd console && npm run --silent check
@@ -88,10 +95,10 @@ build: setup ## Build the wheel and the sdist into dist/
 
 lock: ## Refresh constraints.txt and the package-lock.json files (every transitive version)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
-	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-emit-index-url --no-annotate --extra server --group dev pyproject.toml --output-file constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-emit-index-url --no-annotate --extra server --group dev --group docs pyproject.toml --output-file constraints.txt
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-emit-index-url --no-annotate --extra adk --group adk pyproject.toml --output-file tests/adk/constraints.txt
 	cd console && npm run --silent lock
 	cd tests/clients && npm run --silent lock
 
 clean: ## Remove what was built and installed here
-	rm -rf $(VENV) dist console/dist console/node_modules tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) dist docs/_build console/dist console/node_modules tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
