@@ -199,7 +199,8 @@ def _tunnel(address: str) -> Target:
 
 def _target(parts: SplitResult, host_header: str) -> Target:
     # httpcore leaves out the brackets around an IPv6 address in the one, and not in the other.
-    there = parts if parts.hostname else urlsplit(f"//{host_header}")
+    without_brackets = parts.netloc.count(":") > 1 and "]" not in parts.netloc
+    there = urlsplit(f"//{host_header}") if without_brackets or not parts.hostname else parts
     return ((there.hostname or "").rstrip("."), there.port or 80)
 
 

@@ -198,6 +198,12 @@ def _is_key_file(draft: ModelConfigDraft) -> bool:
     return text is None or json.loads(text).get("type") == "service_account"
 
 
+def _token_uri(draft: ModelConfigDraft) -> object:
+    """Where the key file of a service account says that tokens are fetched; None without one."""
+    text = draft.secrets.auth.get("credentials_json")
+    return None if text is None else json.loads(text).get("token_uri")
+
+
 _AZURE_SIGN_IN: Final[Target] = ("login.microsoftonline.com", 443)
 
 
@@ -209,7 +215,7 @@ def _targets(draft: ModelConfigDraft) -> frozenset[Target] | None:
     api_base = draft.api_base or provider.default_api_base
     if api_base is None:
         return None
-    addresses = [api_base, draft.auth.fields.get("token_url")]
+    addresses = [api_base, draft.auth.fields.get("token_url"), _token_uri(draft)]
     found = {target_of(address) for address in addresses if isinstance(address, str)}
     return frozenset(found | {_AZURE_SIGN_IN} if provider.name == "azure" else found)
 

@@ -16,7 +16,8 @@ def keep_litellm_to_itself() -> None:
     """See to it that its import, whoever does it, reaches for nothing around the process.
 
     Without these variables it fetches a list of prices from the internet, and reads a file `.env`, of the working
-    directory or one above it, into the environment of the process. Values that are set already stay.
+    directory, of the folder that it is installed in, or of one above, into the environment of the process. Values that
+    are set already stay.
     """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_MODE", "PRODUCTION")

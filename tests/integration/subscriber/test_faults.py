@@ -7,6 +7,7 @@ ModelNotReady, and nothing of it is left when it is closed.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,11 +16,11 @@ from typing import Any
 
 import pytest
 from fault_proxy import FaultProxy, fault_proxy
-from live_server import LiveServer, live_server
+from live_server import LiveServer, live_server, until
 
 from modelwire.subscriber import DynamicModelProvider, LinkState
 
-from .component import Operator, check_whole, component
+from .component import HELLO, Operator, check_whole, component
 from .conftest import FAST, Endpoint
 
 # LiteLLM and the HTTP clients in it close no connections.
@@ -264,3 +265,41 @@ async def test_a_hundred_updates_at_once_through_a_network_that_breaks(
         assert line.statuses == ["initializing", "ready"]
         assert line.versions == sorted(set(line.versions))
         assert line.not_ready == refused
+
+
+@pytest.mark.parametrize(("calls", "updates"), [(400, 100), pytest.param(10_000, 1_000, marks=pytest.mark.long)])
+async def test_no_call_sees_a_mixture(
+    operator: Operator, make: Callable[..., DynamicModelProvider], endpoint: Endpoint, calls: int, updates: int
+) -> None:
+    """Calls of tasks and of threads, under way all the while; the endpoint looks at each (`check_whole`)."""
+    callers, each = 4, calls // updates // 2
+    version = await operator.put()
+    async with make(_timing=FAST) as provider:
+        model = provider.get_lite_llm_model("general")
+        await model.wait_ready(timeout_seconds=120)
+        for_tasks, for_threads = asyncio.Semaphore(0), threading.Semaphore(0)
+
+        async def call() -> None:
+            for _ in range(calls // 2 // callers):
+                await for_tasks.acquire()
+                await model.acompletion(HELLO, num_retries=0)
+
+        def call_in_thread() -> None:
+            for _ in range(calls // 2 // callers):
+                for_threads.acquire()
+                model.completion(HELLO, num_retries=0)
+
+        calling = [asyncio.create_task(call()) for _ in range(callers)]
+        calling += [asyncio.create_task(asyncio.to_thread(call_in_thread)) for _ in range(callers)]
+        for number in range(updates):
+            # Spread over all updates, and never so few that none is under way.
+            begun = 2 * each * number
+            await until(lambda begun=begun: len(endpoint.asked) >= begun - callers, 300)
+            for _ in range(each):
+                for_tasks.release()
+                for_threads.release()
+            version = await operator.put()
+        await asyncio.gather(*calling)
+        await until(lambda: model.version == version, 120)
+    assert len(endpoint.asked) == calls
+    assert len({asked.body["model"] for asked in endpoint.asked}) > updates // 2

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from stand_ins.model_lists import KEY, StandIn, running_stand_in
 
-from modelwire.resolvers.guarded_proxy import GuardedProxy, Target, guarded_proxy
+from modelwire.resolvers.guarded_proxy import GuardedProxy, Target, guarded_proxy, target_of
 from modelwire.resolvers.outbound import Outbound, OutboundPolicy, OutboundProblem
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -99,6 +99,18 @@ async def test_other_targets_than_those_of_the_call_are_refused(stand_in: StandI
     assert len(stand_in.requests) == 1
     assert proxy.problem is not None
     assert "not where the config says" in proxy.problem.message
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[2001:db8::1]/v1", "http://[2001:db8::1]:81/v1", "https://[2001:db8::1]/v1"]
+)
+async def test_an_address_of_ipv6_is_a_target(address: str) -> None:
+    async with guarded_proxy(outbound(), only=frozenset({("example.com", 80)})) as proxy:
+        with contextlib.suppress(httpx.ProxyError):
+            assert (await get(proxy, address)).status_code == 403
+    host, port = target_of(address)
+    assert proxy.problem is not None
+    assert f"went on to {host}:{port}," in proxy.problem.message
 
 
 async def test_who_does_not_know_its_password_gets_nowhere(stand_in: StandIn) -> None:

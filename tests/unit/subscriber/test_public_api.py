@@ -1,9 +1,11 @@
 """The public API is `__all__`; what importing it costs; the error tree as it is printed."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import modelwire.subscriber as subscriber
 from modelwire.subscriber import errors
@@ -50,6 +52,18 @@ def test_import_loads_neither_litellm_nor_the_server_side() -> None:
     assert not loaded & heavy
     parts = {".".join(name.split(".")[:2]) for name in json.loads(output) if name.startswith("modelwire.")}
     assert parts == {"modelwire.subscriber"}
+
+
+def test_litellm_reads_no_file_into_the_environment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CANARY=from-the-file\n")
+    code = (
+        "import os; from modelwire.subscriber.library import load_litellm as load; load(); print(os.getenv('CANARY'))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LITELLM_")}
+    output = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path, env=environment
+    )
+    assert output.stdout == b"None\n"
 
 
 def test_the_printed_error_tree_is_the_real_one() -> None:
