@@ -33,7 +33,7 @@ def _load(flags: dict[str, Any], config: Path | None) -> Settings:
 
 def _serve(config: Path | None = None, **flags: str | bool | None) -> None:
     settings = _load({name: value for name, value in flags.items() if value is not None}, config)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     # Only now, so that a mistake in an option is answered at once.
     from ..server.database import StartError
     from ..server.run import run_server

@@ -54,7 +54,7 @@ class RemovedComponent:
 @strawberry.interface(description="One step of watching components.")
 class ComponentEvent:
     complete: bool = strawberry.field(
-        description="Whether all is told with this event. One event tells of 500 components and rollouts at most; when "
+        description="Whether all is told with this event. One event tells of 200 components and rollouts at most; when "
         "false, more follows at once."
     )
     rollouts: list[ModelConfigRollout] = strawberry.field(

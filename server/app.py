@@ -1,14 +1,17 @@
-"""The app: the GraphQL endpoint, the two health checks and the web pages, and what they stand on."""
+"""The app: the GraphQL endpoint, the web pages and what watches over them, and what they stand on."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import re
+import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -18,11 +21,12 @@ from starlette.types import Receive, Scope, Send
 
 from ..resolvers.access import Context, Principal
 from ..resolvers.api_keys import ensure_admin_key
-from ..resolvers.errors import ResolverError, Unauthenticated
+from ..resolvers.errors import RequestError, ResolverError, Unauthenticated
 from ..resolvers.outbound import Outbound
 from ..resolvers.seeding import seed
 from ..schema import schema
 from ..store import Feed, Store, StoreError, open_store
+from . import log_context
 from .authentication import authenticate
 from .console import console_routes
 from .cookies import BrowserCookie, browser_cookie
@@ -33,6 +37,8 @@ from .housekeeping import housekeeping
 from .key_uses import key_uses_written
 from .local_access import LOCAL, is_local
 from .loopback import NO_AUTH, LoopbackHosts
+from .metrics import Metrics
+from .monitoring import Monitored, monitoring_routes
 from .oidc import OidcVerifier
 from .oidc_keys import IssuerKeys
 from .presence import Presence, component_link
@@ -40,7 +46,7 @@ from .revocation import Revocation
 from .security_headers import SecurityHeaders
 from .settings import Settings
 
-READY_TIMEOUT_SECONDS = 2.0
+_REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 OPEN_MUTATIONS = frozenset({"signIn", "refreshSession"})
 """What may be asked for without a credential, by HTTP alone: each looks at one that comes with it."""
@@ -62,6 +68,7 @@ class Services:
     store: Store
     feed: Feed
     endpoint: GraphQLEndpoint
+    monitored: Monitored
 
 
 def create_app(
@@ -88,8 +95,7 @@ def create_app(
         routes=[
             Route("/graphql", graphql),
             WebSocketRoute("/graphql", graphql),
-            Route("/healthz", _healthz, methods=["GET"]),
-            Route("/readyz", _readyz, methods=["GET"]),
+            *monitoring_routes(),
             *console_routes(no_auth=settings.no_auth),
         ],
         middleware=[Middleware(SecurityHeaders), *([Middleware(LoopbackHosts)] if settings.no_auth else [])],
@@ -105,9 +111,16 @@ class _GraphQL:
         services: Services = scope["app"].state.services
         # For all that this connection does, in tasks of its own too.
         source.set(scope["client"][0] if scope.get("client") else None)
+        log_context.request.set(_request_id(scope))
         cookie = BrowserCookie.of(scope)
         browser_cookie.set(cookie)
         await services.endpoint(scope, receive, send if cookie is None else cookie.sending(send))
+
+
+def _request_id(scope: Scope) -> str:
+    """The id that a proxy gave the request, if that is one, else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 async def prepare(settings: Settings) -> Start:
@@ -152,6 +165,8 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
 
         await stack.enter_async_context(housekeeping(store, settings))
         outbound = Outbound(policy=settings.outbound_policy)
+        metrics = Metrics()
+        store.on_commit(metrics.committed)
         denials = Denials(store.audit_log)
         await stack.enter_async_context(denials.written())
 
@@ -167,9 +182,14 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
                 return await authenticate(store, authorization, oidc)
             except Unauthenticated as error:
                 denials.unauthenticated(error)
+                metrics.unauthenticated()
                 raise
 
-        presence = Presence(store, lease_seconds=settings.component_lease_seconds)
+        def refused(context: Context, field: str | None, error: RequestError) -> None:
+            denials.refused(context, field, error)
+            metrics.refused(error.code)
+
+        presence = Presence(store, lease_seconds=settings.component_lease_seconds, on_acknowledged=metrics.acknowledged)
         await stack.enter_async_context(presence.written())
         endpoint = GraphQLEndpoint(
             schema,
@@ -188,7 +208,7 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
             limits=settings.limits,
             allowed_origins=settings.allowed_origins,
             open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
-            on_refusal=denials.refused,
+            on_refusal=refused,
             introduce=presence.connect,
         )
         stack.push_async_callback(endpoint.close)
@@ -197,7 +217,9 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
         store.fleet.deliver_after(revocation.settle)
         await stack.enter_async_context(revocation.followed())
         await stack.enter_async_context(key_uses_written(store.api_keys, endpoint))
-        yield Services(store, feed, endpoint)
+        monitored = Monitored(settings, store, feed, endpoint, presence, metrics)
+        await stack.enter_async_context(monitored.noted())
+        yield Services(store, feed, endpoint, monitored)
 
 
 @contextlib.asynccontextmanager
@@ -211,28 +233,6 @@ async def _oidc(settings: Settings) -> AsyncIterator[OidcVerifier | None]:
         yield OidcVerifier(rules, keys)
     finally:
         await keys.close()
-
-
-async def _healthz(_request: Request) -> Response:
-    return JSONResponse({"status": "alive"})
-
-
-async def _readyz(request: Request) -> Response:
-    services: Services = request.app.state.services
-    try:
-        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
-            await services.store.revision()
-    except TimeoutError:
-        return _not_ready("the database does not answer")
-    except StoreError as error:
-        return _not_ready(f"the database cannot be read: {error}")
-    if services.feed.error is not None:
-        return _not_ready(f"the change log cannot be followed: {services.feed.error}")
-    return JSONResponse({"status": "ready"})
-
-
-def _not_ready(reason: str) -> Response:
-    return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from ..resolvers.access import Principal, Scope
-from ..store import Acknowledgement, Component, PresenceBatch, Store, StoreError, component_id
+from ..store import Acknowledgement, Component, Outcome, PresenceBatch, Selector, Store, StoreError, component_id
+from . import log_context
 from .graphql import protocol
 from .presence_states import ComponentState, Link
 
@@ -34,10 +35,21 @@ component_link: ContextVar[Link | None] = ContextVar("component_link", default=N
 
 
 class Presence:
-    """The components of one server process. One task writes; while the database is away the others go on."""
+    """The components of one server process. One task writes; while the database is away the others go on.
 
-    def __init__(self, store: Store, *, lease_seconds: float) -> None:
+    `on_acknowledged` hears of each acknowledgement: the outcome, and when the version was committed; None when the
+    component connected later, or this process does not know it. It must not raise.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lease_seconds: float,
+        on_acknowledged: Callable[[Outcome, datetime | None], None] = lambda _outcome, _committed_at: None,
+    ) -> None:
         self._store = store
+        self._on_acknowledged = on_acknowledged
         self._server = secrets.token_hex(16)
         self._lease = timedelta(seconds=lease_seconds)
         self._states: dict[str, ComponentState] = {}
@@ -76,8 +88,14 @@ class Presence:
             self._gone.discard(id_)
         link = Link(state, self._store.mirror, self._note)
         component_link.set(link)
+        log_context.component.set(id_)
         self._note(state)
         return lambda: self._disconnect(link)
+
+    @property
+    def connected(self) -> int:
+        """How many components are connected to this process."""
+        return len(self._states)
 
     def knows(self, component_id: str) -> bool:
         """See `Reports.knows`."""
@@ -85,6 +103,7 @@ class Presence:
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """See `Reports.acknowledge`."""
+        self._on_acknowledged(acknowledgement.outcome, self._committed_at(acknowledgement))
         key = acknowledgement.component_id, acknowledgement.config_id
         spoken = self._acknowledgements.get(key)
         if spoken is None:
@@ -94,6 +113,14 @@ class Presence:
         self._wake.set()
         # Several may wait for it, and one that is cancelled must not take it from the others.
         await asyncio.shield(spoken.written)
+
+    def _committed_at(self, acknowledgement: Acknowledgement) -> datetime | None:
+        state = self._states.get(acknowledgement.component_id)
+        snapshot = self._store.mirror.snapshot(Selector(ids=frozenset({acknowledgement.config_id})))
+        config = next(iter(snapshot.configs), None) if snapshot is not None else None
+        if state is None or config is None or config.version != acknowledgement.version:
+            return None
+        return config.updated_at if config.updated_at >= state.component.connected_at else None
 
     def _disconnect(self, link: Link) -> None:
         state = link.close()

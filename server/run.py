@@ -9,11 +9,13 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
 
 from .app import Start, create_app, prepare
@@ -21,6 +23,7 @@ from .database import StartError, database_name
 from .graphql import HttpProtocol, WebSocketProtocol
 from .local_access import LocalToken
 from .logs import configure_logging
+from .metrics import MULTIPROCESS_FOLDER
 from .setting_values import is_loopback
 from .settings import Settings
 from .workers import supervise
@@ -50,14 +53,18 @@ def run_server(settings: Settings) -> None:
                 asyncio.run(_serve(settings, listener, started, local.hash))
             else:
                 started(asyncio.run(prepare(settings)))
-                supervise(settings.workers, partial(_work, settings, listener, local.hash))
+                with tempfile.TemporaryDirectory(prefix="modelwire-metrics-") as folder:
+                    # What they count is kept in files, so that each of them can answer for all.
+                    os.environ[MULTIPROCESS_FOLDER] = folder
+                    work = partial(_work, settings, listener, local.hash)
+                    supervise(settings.workers, work, partial(mark_process_dead, path=folder))
     finally:
         local.remove()
 
 
 def _work(settings: Settings, listener: socket.socket, local_token_hash: str) -> None:
     """A worker process, from its start to its end."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     try:
         asyncio.run(_serve(settings, listener, None, local_token_hash))
     except StartError as error:

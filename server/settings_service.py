@@ -115,6 +115,15 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe messages to log."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Whether messages are logged as lines of text, or each as one JSON object."
+    )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What `/metrics` asks for as a bearer token. Without it, it answers only while the server listens "
+        "on loopback, there whoever asks.",
+    )
     feed_poll_seconds: float = Field(
         0.2,
         gt=0,
@@ -176,7 +185,7 @@ class ServiceSettings(BaseSettings):
     def _hosts(cls, value: object) -> object:
         return listed(value, host_name)
 
-    @field_validator("log_level", mode="before")
+    @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

@@ -27,8 +27,9 @@ RESTART_SECONDS = 1.0
 _context = multiprocessing.get_context("spawn")
 
 
-def supervise(count: int, work: Callable[[], None]) -> None:
-    """Run `work` in `count` processes until SIGTERM or SIGINT, and replace each that ends before. `work` must pickle.
+def supervise(count: int, work: Callable[[], None], ended: Callable[[int], None] = lambda _pid: None) -> None:
+    """Run `work` in `count` processes until SIGTERM or SIGINT, and replace each that ends before. `work` must pickle;
+    `ended` is told the process id of each that is replaced.
 
     The processes are told to stop by SIGTERM, also when this one dies.
     """
@@ -44,6 +45,8 @@ def supervise(count: int, work: Callable[[], None]) -> None:
                 if worker.is_alive():
                     continue
                 logger.error("worker %s ended with code %s and is replaced", worker.pid, worker.exitcode)
+                if worker.pid is not None:
+                    ended(worker.pid)
                 if stopping in wait([stopping], max(0.0, started[number] + RESTART_SECONDS - time.monotonic())):
                     break
                 workers[number], started[number] = _start(work), time.monotonic()

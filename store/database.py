@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, create_engine, make_url
+from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, create_engine, make_url
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -70,6 +71,14 @@ class Connection:
             return await _to_the_end(self._connection.execute(statement, row))
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """How many connections a pool has in use, of how many that it may have."""
+
+    in_use: int
+    size: int
+
+
 class Database:
     """The pool of connections to one database, in one event loop."""
 
@@ -103,6 +112,13 @@ class Database:
     def location(self) -> str:
         """How messages name the database, without credentials."""
         return self._errors.location
+
+    @property
+    def pool(self) -> PoolUse:
+        """How many of its connections are in use."""
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101 - what engines have that are made with a pool size
+        return PoolUse(pool.checkedout(), pool.size())
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:

@@ -73,6 +73,16 @@ class Feed:
         return self._revision
 
     @property
+    def watching(self) -> int:
+        """How many watches there are."""
+        return len(self._watches.everyone())
+
+    @property
+    def pending(self) -> int:
+        """How many changes the watches have not taken yet."""
+        return sum(len(watch.pending) for watch in self._watches.everyone())
+
+    @property
     def error(self) -> Exception | None:
         """Why the change log could not be read the last time; None while it can be."""
         return self._error

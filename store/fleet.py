@@ -41,6 +41,11 @@ class Fleet:
         self._wakeup = asyncio.Event()
         self._settle: Callable[[], Awaitable[None]] | None = None
 
+    @property
+    def watching(self) -> int:
+        """How many watches there are."""
+        return len(self._watches)
+
     def deliver_after(self, settle: Callable[[], Awaitable[None]]) -> None:
         """As `Feed.deliver_after`."""
         self._settle = settle

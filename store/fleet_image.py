@@ -14,8 +14,8 @@ from .component_records import ConfigRollout, Member
 from .database import Connection
 from .tables import bindings, component_servers, components, model_config_changes, model_configs
 
-# Rows that are read at a time: what runs in the same process gets a turn between.
-_CHUNK = 500
+# What is read at a time: what else runs in the process gets a turn between.
+_CHUNK = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from .component_records import Component, ConfigRollout, Member
 from .fleet_image import FleetImage, FleetUpdate
 from .records import AliasPatterns, Selector
 
-MAX_ENTRIES = 500
+MAX_ENTRIES = 200
 """How many components and rollouts one event tells of at most: what is larger comes in several."""
 
 _Entry = TypeVar("_Entry", Member, ConfigRollout)

@@ -15,7 +15,7 @@ from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions
 from .commits import follow_commits
 from .components import Components
-from .database import Connection, Database
+from .database import Connection, Database, PoolUse
 from .errors import Compacted, StoreUnavailable
 from .fleet import Fleet
 from .listing import Listing, Place, find_page
@@ -72,6 +72,16 @@ class Store:
         """
         return self._access.state[0]
 
+    @property
+    def pool(self) -> PoolUse:
+        """How many connections to the database are in use."""
+        return self._database.pool
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago this process read where the change log ends; a Feed does so every second."""
+        return self._access.age_seconds
+
     async def close(self) -> None:
         """Close the connections, once a transaction in progress has ended. May be called twice."""
         self.mirror.clear()
@@ -91,6 +101,8 @@ class Store:
 
         def after_commit() -> None:
             if transaction is not None and transaction.revision is not None:
+                revision = str(Position(self.id, transaction.revision))
+                logger.info("revision %s was committed by %s", revision, by, extra={"revision": revision})
                 self._call_back()
 
         async with self._database.write(after_commit) as connection:

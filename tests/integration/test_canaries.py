@@ -370,7 +370,7 @@ async def rotate(life: Life) -> None:
     keys = f"{key_text('new', NEW_KEY)},{key_text('old', OLD_KEY)}"
     assert Keyring.parse(keys).names == ("new", "old")
     life.server.environment["MODELWIRE_ENCRYPTION_KEYS"] = keys
-    life.server.start("--log-level", "debug")
+    life.server.start("--log-level", "debug", "--log-format", "json")
     for arguments in (["keys", "list"], ["keys", "rotate", "--yes"], ["keys", "list", "--output", "json"]):
         assert (await life.run(*arguments)).startswith("0 ")
     short = f"new:{base64.urlsafe_b64encode(NEW_KEY).decode()[:-6]}"
@@ -414,12 +414,16 @@ async def test_no_secret_is_found_anywhere(life: Life, make_client) -> None:
         assert (await life.run(*arguments)).startswith("0 "), arguments
     assert (await life.run("restore", "models.yaml", "--yes")).startswith("1 ")
     await life.ask(READ)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        life.keep("metrics", (await http.get(f"{life.server.url}/metrics")).content)
     life.keep_files("after the rotation")
     assert life.server.stop() == 0
     life.keep("log", life.server.output.encode())
     life.keep_files("after the end")
 
-    assert "DEBUG" in life.server.output or "INFO" in life.server.output
+    assert "INFO" in life.server.output
+    assert '"level": "info"' in life.server.output
+    assert any(b"modelwire_commits_total" in output for output in life.outputs.values())
     found = {name: life.secrets.found_in(output) for name, output in life.outputs.items()}
     assert {name: secrets for name, secrets in found.items() if secrets} == {}
 

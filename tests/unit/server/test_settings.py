@@ -195,7 +195,7 @@ def test_secrets_are_in_no_message_and_no_repr(monkeypatch: pytest.MonkeyPatch) 
 
 def test_secrets_have_no_flag() -> None:
     without_flag = {setting.name for setting in settings_table() if setting.flag is None}
-    assert without_flag == {"encryption_keys", "admin_key"}
+    assert without_flag == {"encryption_keys", "admin_key", "metrics_token"}
 
 
 def test_every_setting_is_explained() -> None:

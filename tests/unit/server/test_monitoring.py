@@ -1,3 +1,5 @@
+"""The health checks."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelwire.server import app as server_app
+from modelwire.server import monitoring
 from modelwire.server.app import Services, create_app
 from modelwire.server.settings import Settings
 from modelwire.store import StoreUnavailable
@@ -33,8 +35,9 @@ class Feed:
 
 
 async def get(tmp_path: Path, path: str, store: Store, feed_error: Exception | None = None) -> httpx.Response:
-    app = create_app(Settings(data_dir=tmp_path), lambda start: None)
-    app.state.services = Services(store, Feed(feed_error), None)
+    settings, feed = Settings(data_dir=tmp_path), Feed(feed_error)
+    app = create_app(settings, lambda start: None)
+    app.state.services = Services(store, feed, None, monitoring.Monitored(settings, store, feed, None, None, None))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
         return await client.get(path)
 
@@ -55,24 +58,10 @@ async def test_ready(tmp_path: Path) -> None:
 async def test_not_ready_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Store, feed_error: Exception | None, reason: str
 ) -> None:
-    monkeypatch.setattr(server_app, "READY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(monitoring, "READY_TIMEOUT_SECONDS", 0.01)
     response = await get(tmp_path, "/readyz", store, feed_error)
     assert (response.status_code, response.json()) == (503, {"status": "not ready", "reason": reason})
 
 
 async def test_a_process_lives_although_its_database_does_not(tmp_path: Path) -> None:
     assert (await get(tmp_path, "/healthz", Store(StoreUnavailable("gone")))).status_code == 200
-
-
-async def test_the_page_shows_the_address_that_it_was_asked_at(tmp_path: Path) -> None:
-    page = (await get(tmp_path, "/", Store(1))).text
-    assert "curl http://server/graphql" in page
-    assert "<script" not in page
-    assert "style=" not in page
-
-
-async def test_the_page_does_not_take_markup_from_the_host(tmp_path: Path) -> None:
-    app = create_app(Settings(data_dir=tmp_path), lambda start: None)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
-        page = (await client.get("/", headers={"host": "<script>alert(1)</script>"})).text
-    assert "<script" not in page

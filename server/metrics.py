@@ -1,0 +1,174 @@
+"""What can be measured of a server: the metrics of `/metrics`, each defined here and nowhere else.
+
+No label says whose, which or where: there are as many time series as there are lines here, and no secret in them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from .. import __version__
+from ..resolvers.errors import RequestError, Unauthenticated
+from ..store import Outcome
+
+MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that prometheus-client reads when it is imported: where several processes keep what they count."""
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """What a process has at the moment. Each is a gauge of this name."""
+
+    connections: int
+    subscribers: int
+    component_subscribers: int
+    components: int
+    pending_changes: int
+    feed_failing: bool
+    feed_lag_seconds: float
+    revision: int
+    database_connections_in_use: int
+    database_connections_max: int
+
+
+_LEVELS = {
+    "connections": "Websockets and streams that are open.",
+    "subscribers": "Watches of model configs. Watches that are the same, and are served together, count once.",
+    "component_subscribers": "Watches of components.",
+    "components": "Components that are connected.",
+    "pending_changes": "Changes that watches have not taken yet: one for each config and watch at most.",
+    "feed_failing": "1 while the change log cannot be read: subscribers wait.",
+    "feed_lag_seconds": "How long ago the change log was read. Above 2 s something is wrong.",
+    "revision": "The revision that subscribers have been told of.",
+    "database_connections_in_use": "Connections of the pool that are in use.",
+    "database_connections_max": "Connections that the pool may have.",
+}
+# How the levels of several workers are put together, where it is not by their sum.
+_TOGETHER: dict[str, Literal["livemax", "livemin"]] = {
+    "feed_failing": "livemax",
+    "feed_lag_seconds": "livemax",
+    "revision": "livemin",
+}
+
+
+class Metrics:
+    """The metrics of one server process. It is a `Deliveries` of the websockets, and its methods do not raise.
+
+    With PROMETHEUS_MULTIPROC_DIR in the environment the page has what all processes with this folder counted.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._several = MULTIPROCESS_FOLDER in os.environ
+        self._delivered = Histogram(
+            "modelwire_commit_to_delivered_seconds",
+            "From a change to its sending to subscribers, over websockets; those that are sent it together count once.",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._applied = Histogram(
+            "modelwire_commit_to_applied_seconds",
+            "From a change to a component's word that it runs it; of components that were connected at the change.",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._commits = Counter("modelwire_commits", "Transactions that changed model configs.", registry=registry)
+        self._deliveries = Counter(
+            "modelwire_deliveries", "Events that were sent to subscribers over websockets.", registry=registry
+        )
+        self._conflated = Counter(
+            "modelwire_conflated_deliveries",
+            "Events that told a slow or returning subscriber at once what it had missed.",
+            registry=registry,
+        )
+        self._behind = Counter(
+            "modelwire_subscribers_fell_behind", "Times that a subscriber could not be written to.", registry=registry
+        )
+        self._dropped = Counter(
+            "modelwire_dropped_connections", "Connections closed because the peer did not read.", registry=registry
+        )
+        self._acknowledgements = Counter(
+            "modelwire_acknowledgements", "What components said of versions.", ["outcome"], registry=registry
+        )
+        self._authentication_failures = Counter(
+            "modelwire_authentication_failures", "Credentials that were not accepted.", registry=registry
+        )
+        self._request_errors = Counter(
+            "modelwire_request_errors", "What was refused, by the code that clients get.", ["code"], registry=registry
+        )
+        self._levels = {
+            name: Gauge(f"modelwire_{name}", text, multiprocess_mode=_TOGETHER.get(name, "livesum"), registry=registry)
+            for name, text in _LEVELS.items()
+        }
+        self._info = Gauge(
+            "modelwire_info",
+            "1, with the version of the server.",
+            ["version"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._info.labels(__version__).set(1)
+        # There from the start, as 0, so that their first increase is one.
+        for outcome in Outcome:
+            self._acknowledgements.labels(outcome.value)
+        for error in RequestError.__subclasses__():
+            self._request_errors.labels(error.code)
+        if not self._several:
+            ProcessCollector(registry=registry)
+
+    def delivered(self, members: int, seconds: float | None) -> None:
+        self._deliveries.inc(members)
+        if seconds is not None:
+            self._delivered.observe(max(0.0, seconds))
+
+    def caught_up(self) -> None:
+        self._conflated.inc()
+
+    def fell_behind(self) -> None:
+        self._behind.inc()
+
+    def dropped(self) -> None:
+        self._dropped.inc()
+
+    def committed(self) -> None:
+        """A transaction changed model configs."""
+        self._commits.inc()
+
+    def acknowledged(self, outcome: Outcome, committed_at: datetime | None) -> None:
+        """A component spoke of a version; None: it was not connected when that was committed, or it is not known."""
+        self._acknowledgements.labels(outcome.value).inc()
+        if outcome is Outcome.APPLIED and committed_at is not None:
+            self._applied.observe(max(0.0, (datetime.now(UTC) - committed_at).total_seconds()))
+
+    def unauthenticated(self) -> None:
+        """A credential was not accepted."""
+        self._authentication_failures.inc()
+
+    def refused(self, code: str) -> None:
+        """A request was answered with an error of this `extensions.code`."""
+        self._request_errors.labels(code).inc()
+        if code == Unauthenticated.code:
+            self.unauthenticated()
+
+    def note(self, levels: Levels) -> None:
+        """Set the gauges."""
+        for field in fields(levels):
+            self._levels[field.name].set(float(getattr(levels, field.name)))
+
+    def page(self, levels: Callable[[], Levels]) -> bytes:
+        """All metrics in Prometheus' text format."""
+        self.note(levels())
+        if not self._several:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
