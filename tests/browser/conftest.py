@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -28,7 +29,7 @@ from modelwire.server.settings import Settings
 CHROMIUM = "/usr/bin/chromium"
 ADMIN_KEY = "mw_browser001_" + "5a" * 32
 PREFIX = "/behind/a/prefix"
-TIMEOUT_MILLISECONDS = 15_000
+TIMEOUT_MILLISECONDS = 60_000
 
 
 @pytest.fixture
@@ -83,17 +84,36 @@ async def browser() -> AsyncIterator[Browser]:
 
 CREATE = """
 mutation ($input: CreateModelConfigInput!) {
-  createModelConfig(input: $input) { ... on CreateModelConfigPayload { modelConfig { version } } }
+  createModelConfig(input: $input) { ... on CreateModelConfigPayload { modelConfig { id } } }
+}
+"""
+UPDATE = """
+mutation ($input: UpdateModelConfigInput!) {
+  updateModelConfig(input: $input) { ... on UpdateModelConfigPayload { modelConfig { version } } }
 }
 """
 
 
-async def create(site: str, key: str, alias: str) -> None:
-    """Make a model config, as somebody else would."""
-    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {key}"}) as client:
-        variables: dict[str, Any] = {"input": {"alias": alias, "provider": "openai", "model": "gpt-4o"}}
-        answer = (await client.post(f"{site}/graphql", json={"query": CREATE, "variables": variables})).json()
-    assert answer == {"data": {"createModelConfig": {"modelConfig": {"version": 1}}}}
+async def ask(site: str, query: str, **variables: Any) -> dict[str, Any]:
+    """The data of an operation that somebody else does, who may do everything."""
+    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as client:
+        answer = (await client.post(f"{site}/graphql", json={"query": query, "variables": variables})).json()
+    assert "errors" not in answer, answer
+    data: dict[str, Any] = answer["data"]
+    return data
+
+
+async def create(site: str, alias: str, **given: Any) -> str:
+    """Make a model config, as somebody else would; its id."""
+    model = {"alias": alias, "provider": "openai", "model": "gpt-4o", **given}
+    made = await ask(site, CREATE, input=model)
+    return str(made["createModelConfig"]["modelConfig"]["id"])
+
+
+async def update(site: str, id_: str, version: int, **given: Any) -> None:
+    """Change a model config that is at `version`, as somebody else would."""
+    done = await ask(site, UPDATE, input={"id": id_, "expectedVersion": version, **given})
+    assert done == {"updateModelConfig": {"modelConfig": {"version": version + 1}}}
 
 
 class Visit:
@@ -148,6 +168,21 @@ class Visit:
         """Show a tab and press its play button."""
         await self.page.get_by_role("tab").get_by_role("button", name=tab, exact=True).click()
         await self.page.get_by_role("button", name="Execute query").click()
+
+
+async def signed_in(visit: Visit, site: str, path: str = "/models") -> Visit:
+    """Open a page of the console with a key, and wait until it is there."""
+    await visit.page.goto(f"{site}/#key={ADMIN_KEY}")
+    await expect(visit.page.get_by_role("row", name="planning")).to_be_visible()
+    if path != "/models":
+        await visit.page.goto(f"{site}/#{path}")
+    return visit
+
+
+def assert_clean(visit: Visit, site: str) -> None:
+    """Nothing is amiss in the browser, and no request left for another host."""
+    assert visit.problems == []
+    assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
 
 
 @pytest_asyncio.fixture(loop_scope="module")

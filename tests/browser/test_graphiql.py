@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, expect
 
-from .conftest import PREFIX, Visit, create, serving
+from .conftest import PREFIX, Visit, assert_clean, create, serving
 
 # One browser for all tests of this module; each has a profile and a server of its own.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,11 +21,6 @@ KEPT = """async () => JSON.stringify([
   {...localStorage}, {...sessionStorage}, document.cookie, history.state, window.name, location.href,
   await indexedDB.databases(), await caches.keys(), (await navigator.serviceWorker.getRegistrations()).length,
 ])"""
-
-
-def assert_clean(visit: Visit, site: str) -> None:
-    assert visit.problems == []
-    assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
 
 
 @pytest.mark.parametrize("prefix", ["", PREFIX])
@@ -46,7 +41,7 @@ async def test_query_mutation_and_subscription_run_as_the_page_offers_them(
     await visit.run("WatchModelConfigs")
     await expect(visit.response).to_contain_text('"__typename": "ModelConfigSnapshot"')
     await expect(visit.response).to_contain_text('"alias": "graphiql-example"')
-    await create(site, admin_key, "made-elsewhere")
+    await create(site, "made-elsewhere")
     await expect(visit.response).to_contain_text('"__typename": "ModelConfigChange"')
     await expect(visit.response).to_contain_text('"alias": "made-elsewhere"')
 
@@ -77,7 +72,7 @@ async def test_a_subscription_goes_on_when_a_server_that_was_away_is_back(
     port = urlsplit(site).port
     assert port is not None
     async with serving(tmp_path, port=port):
-        await create(site, admin_key, "made-elsewhere")
+        await create(site, "made-elsewhere")
         await expect(visit.response).to_contain_text('"alias": "made-elsewhere"')
     assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
 

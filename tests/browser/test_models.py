@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from modelwire.subscriber import DynamicModelProvider
+
 from .accessibility import serious_problems
-from .conftest import ADMIN_KEY, PREFIX, Visit, create, serving
+from .conftest import ADMIN_KEY, PREFIX, Visit, assert_clean, create, serving, signed_in, update
 
 # One browser and one server for all tests of this module; each has a profile and models of its own.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -23,27 +24,17 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
         yield site
 
 
-async def opened(visit: Visit, site: str) -> None:
-    await visit.page.goto(f"{site}/#key={ADMIN_KEY}")
-    await expect(visit.page.get_by_role("row", name="planning")).to_be_visible()
-
-
-def assert_clean(visit: Visit, site: str) -> None:
-    assert visit.problems == []
-    assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
-
-
 @pytest.mark.parametrize("prefix", ["", PREFIX])
 async def test_the_link_of_the_first_start_opens_the_models(visit: Visit, site: str, prefix: str) -> None:
-    await opened(visit, site + prefix)
+    await signed_in(visit, site + prefix)
     assert visit.page.url == f"{site}{prefix}/#/models"
     assert not [address for address in visit.addresses if ADMIN_KEY in address]
     assert_clean(visit, site)
 
 
 async def test_a_change_made_elsewhere_appears_and_is_marked(visit: Visit, site: str) -> None:
-    await opened(visit, site)
-    await create(site, ADMIN_KEY, "made-elsewhere")
+    await signed_in(visit, site)
+    await create(site, "made-elsewhere")
     row = visit.page.get_by_role("row", name="made-elsewhere")
     await expect(row).to_be_visible()
     await expect(row).to_contain_class("changed")
@@ -55,9 +46,9 @@ async def test_a_change_made_elsewhere_appears_and_is_marked(visit: Visit, site:
 
 async def test_the_table_is_searched_and_sorted(visit: Visit, site: str) -> None:
     for alias in ("sorted-a", "sorted-b"):
-        await create(site, ADMIN_KEY, alias)
-    await opened(visit, site)
-    aliases = visit.page.locator("tbody strong")
+        await create(site, alias)
+    await signed_in(visit, site)
+    aliases = visit.page.locator("tbody td:first-child a")
     await visit.page.get_by_label("Search models").fill("SORTED")
     await expect(aliases).to_have_text(["sorted-a", "sorted-b"])
     await visit.page.get_by_role("button", name="Alias").click()
@@ -68,9 +59,25 @@ async def test_the_table_is_searched_and_sorted(visit: Visit, site: str) -> None
 
 
 async def test_it_is_warned_until_the_default_models_are_configured(visit: Visit, site: str) -> None:
-    await opened(visit, site)
+    await signed_in(visit, site)
     await expect(visit.page.get_by_text("The default models are not configured.")).to_be_visible()
     await expect(visit.page.get_by_role("row", name="general")).to_contain_text("not configured")
+
+
+async def test_the_rollout_shows_who_runs_a_version(visit: Visit, site: str) -> None:
+    key = {"apiKey": {"apiKey": "sk-rollout"}}
+    id_ = await create(site, "rolled-out", auth=key)
+    await signed_in(visit, site)
+    row = visit.page.get_by_role("row", name="rolled-out")
+    await expect(row).to_contain_text("Not in use")
+    async with DynamicModelProvider(site, token=ADMIN_KEY, component="orders-agent") as provider:
+        model = provider.get_lite_llm_model("rolled-out")
+        await model.wait_ready(timeout_seconds=60)
+        await expect(row).to_contain_text("1 of 1 applied")
+        await update(site, id_, 1, auth={"apiKey": {"apiKey": "os.environ/MODELWIRE_NOT_ALLOWED"}})
+        await expect(row).to_contain_text("0 of 1 applied, 1 refused")
+    await expect(row).to_contain_text("0 of 1 applied, 1 offline")
+    assert_clean(visit, site)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -83,7 +90,7 @@ async def test_the_models_are_accessible(browser: Browser, site: str, scheme: st
     await page.goto(site)
     await expect(page.get_by_label("API key")).to_be_visible()
     assert await serious_problems(page) == []
-    await opened(visit, site)
+    await signed_in(visit, site)
     assert await serious_problems(page) == []
     # No page is wider than the screen.
     assert await page.evaluate("document.documentElement.scrollWidth") <= width

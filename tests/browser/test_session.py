@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Request, Route, expect
 
-from .conftest import ADMIN_KEY, Visit, create, serving
+from .conftest import ADMIN_KEY, Visit, ask, create, serving
+from .conftest import signed_in as signed_in_at
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,15 +37,14 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
 
 
 async def opened(context: BrowserContext, address: str) -> Visit:
+    """Another tab."""
     visit = Visit(await context.new_page())
     await visit.page.goto(address)
     return visit
 
 
 async def signed_in(context: BrowserContext, site: str) -> Visit:
-    visit = await opened(context, f"{site}/#key={ADMIN_KEY}")
-    await expect(visit.page.get_by_role("heading", name="Models")).to_be_visible()
-    return visit
+    return await signed_in_at(Visit(await context.new_page()), site)
 
 
 def refreshes(visit: Visit) -> list[Request]:
@@ -63,13 +62,6 @@ def pongs(visit: Visit) -> list[dict[str, Any]]:
     return [frame["payload"] for frame in visit.received if frame["type"] == "pong" and frame.get("payload")]
 
 
-async def ask(site: str, query: str) -> dict[str, Any]:
-    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as client:
-        answer: dict[str, Any] = (await client.post(f"{site}/graphql", json={"query": query})).json()
-    assert "errors" not in answer
-    return answer
-
-
 async def test_websockets_outlive_their_token_and_one_tab_renews_for_all(context: BrowserContext, hasty: str) -> None:
     tabs = [await signed_in(context, hasty), await opened(context, hasty), await opened(context, hasty)]
     for tab in tabs:
@@ -84,7 +76,7 @@ async def test_websockets_outlive_their_token_and_one_tab_renews_for_all(context
     # Each socket was shown every token that one of the tabs had asked for.
     renewals = sum(len(refreshes(tab)) - before for tab, before in zip(tabs, asked, strict=True))
     assert renewals <= max(len(pongs(tab)) - before for tab, before in zip(tabs, seen, strict=True)) + 1
-    await create(hasty, ADMIN_KEY, "after-the-first-token")
+    await create(hasty, "after-the-first-token")
     for tab in tabs:
         await expect(tab.page.get_by_role("row", name="after-the-first-token")).to_be_visible()
         assert tab.problems == []
@@ -138,7 +130,7 @@ async def test_a_refresh_that_is_refused_leads_to_sign_in_and_back(context: Brow
     await visit.sign_in(ADMIN_KEY)
     # Where the user was, with what was typed.
     await expect(visit.page.get_by_label("Search models")).to_have_value("plan")
-    await create(site, ADMIN_KEY, "plan-made-elsewhere")
+    await create(site, "plan-made-elsewhere")
     await expect(visit.page.get_by_role("row", name="plan-made-elsewhere")).to_be_visible()
 
 

@@ -4,6 +4,8 @@ import { ComponentsPage } from "./pages/components/ComponentsPage";
 import { HistoryPage } from "./pages/history/HistoryPage";
 import { KeysPage } from "./pages/keys/KeysPage";
 import { ModelsPage } from "./pages/models/ModelsPage";
+import { NewModelPage } from "./pages/models/NewModelPage";
+import { SettingsPage } from "./pages/models/SettingsPage";
 import { RolloutPage } from "./pages/rollout/RolloutPage";
 import { AuditIcon, ComponentsIcon, KeysIcon, ModelsIcon } from "./parts/icons";
 
@@ -27,6 +29,8 @@ export const PAGES: readonly [PageEntry, ...PageEntry[]] = [
     scope: "model_config:read",
     routes: [
       { path: "/models", component: ModelsPage },
+      { path: "/models/new", component: NewModelPage },
+      { path: "/models/:id", component: SettingsPage },
       { path: "/models/:id/history", component: HistoryPage },
       { path: "/models/:id/rollout", component: RolloutPage },
     ],

@@ -8,6 +8,8 @@ const CREDENTIAL_OVER = 4403;
 const KEEP_ALIVE_MILLISECONDS = 15_000;
 const SILENCE_MILLISECONDS = 10_000;
 const AGAIN_MILLISECONDS = 1_000;
+/** The socket stays open from one page to the next. */
+const LINGER_MILLISECONDS = 2_000;
 
 export interface Sink<Result> {
   next: (result: Result) => void;
@@ -46,6 +48,7 @@ export class Connection {
       retryAttempts: Infinity,
       retryWait: backoff,
       shouldRetry: () => !this.#closed, // also when nobody answers
+      lazyCloseTimeout: LINGER_MILLISECONDS,
       keepAlive: KEEP_ALIVE_MILLISECONDS,
       on: {
         connecting: () => this.#become(this.link === "idle" ? "connecting" : this.link),

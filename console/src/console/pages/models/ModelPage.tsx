@@ -10,12 +10,13 @@ interface Props {
   alias?: string | undefined;
   /** which of the pages about a model this is */
   title: string;
+  lead?: ReactNode;
   actions?: ReactNode;
   children: ReactNode;
 }
 
 /** One of the pages about a model, with the way to the others. */
-export function ModelPage({ id, alias = "…", title, actions, children }: Props) {
+export function ModelPage({ id, alias = "…", title, lead, actions, children }: Props) {
   const [location] = useLocation();
   const maySeeComponents = useMay("component:read");
   const base = `/models/${encodeURIComponent(id)}`;
@@ -25,7 +26,13 @@ export function ModelPage({ id, alias = "…", title, actions, children }: Props
     { href: `${base}/rollout`, name: "Rollout", shown: maySeeComponents },
   ];
   return (
-    <Page title={alias} windowTitle={`${title} of ${alias}`} back={{ href: "/models", name: "Models" }} actions={actions}>
+    <Page
+      title={alias}
+      windowTitle={`${title} of ${alias}`}
+      back={{ href: "/models", name: "Models" }}
+      lead={lead}
+      actions={actions}
+    >
       <nav className="tabs" aria-label={`About ${alias}`}>
         {tabs
           .filter(({ shown }) => shown)

@@ -1,6 +1,9 @@
 import { useDeferredValue, useState } from "react";
 import { useQuery } from "urql";
+import { Link } from "wouter";
 import { ModelListDocument, type ModelConfigOrderField, type ModelRowFragment } from "../../../gql/graphql";
+import { useRefresh } from "../../parts/hooks";
+import { PlusIcon } from "../../parts/icons";
 import { Page } from "../../parts/Page";
 import { Pager, usePaging } from "../../parts/paging";
 import { Search } from "../../parts/Search";
@@ -8,12 +11,8 @@ import { Empty, Failure, Loading } from "../../parts/states";
 import { Table, type Sort } from "../../parts/Table";
 import { useMay } from "../../signed";
 import { COLUMNS, ROLLOUT_COLUMN } from "./columns";
-import { useMarks, useModelEvents, useWhileVisible, type Change } from "./live";
+import { useMarks, useModelEvents, useRollouts, type Change, type LiveRollout } from "./live";
 import { SetupBanner } from "./SetupBanner";
-
-/** How often it is asked who runs what: more often while somebody has yet to speak. */
-const POLL_MILLISECONDS = 5_000;
-const POLL_PENDING_MILLISECONDS = 1_000;
 
 export function ModelsPage() {
   const [typed, setTyped] = useState("");
@@ -21,14 +20,15 @@ export function ModelsPage() {
   const [sort, setSort] = useState<Sort<ModelConfigOrderField>>({ field: "ALIAS", direction: "ASC" });
   const paging = usePaging(JSON.stringify([search, sort]));
   const withRollout = useMay("component:read");
+  const mayWrite = useMay("model_config:write");
   const { marked, mark } = useMarks();
   const [news, setNews] = useState("");
 
-  const [{ data, error, stale }, ask] = useQuery({
+  const [{ data, error, fetching, stale }, ask] = useQuery({
     query: ModelListDocument,
     variables: { after: paging.after, filter: search ? { search } : null, orderBy: sort, withRollout },
   });
-  const again = () => ask({ requestPolicy: "network-only" });
+  const again = useRefresh(fetching || stale, () => ask({ requestPolicy: "network-only" }));
 
   useModelEvents((event) => {
     again();
@@ -37,12 +37,21 @@ export function ModelsPage() {
       setNews(newsOf(event));
     }
   });
-  const rows = data?.modelConfigs.edges.map(({ node }) => node) ?? [];
-  const pending = rows.some(({ rollout }) => (rollout?.pending ?? 0) > 0);
-  useWhileVisible(again, pending ? POLL_PENDING_MILLISECONDS : POLL_MILLISECONDS);
+  const rollouts = useRollouts();
+  const rows = (data?.modelConfigs.edges ?? []).map(({ node }) => withNewest(node, rollouts.get(node.id)));
 
   return (
-    <Page title="Models" lead="What each alias stands for, in every component that asks for it. Changes show as they are made.">
+    <Page
+      title="Models"
+      lead="What each alias stands for, in every component that asks for it. Changes show as they are made."
+      actions={
+        mayWrite && (
+          <Link className="button primary" href="/models/new">
+            <PlusIcon /> New model
+          </Link>
+        )
+      }
+    >
       {data !== undefined && <SetupBanner missing={data.setupStatus.missing} />}
       <div className="tools">
         <Search label="Search models" value={typed} onChange={setTyped} />
@@ -67,6 +76,11 @@ export function ModelsPage() {
       </p>
     </Page>
   );
+}
+
+/** A row with the rollout that was told last, when it is of the row's version. */
+function withNewest(row: ModelRowFragment, told: LiveRollout | undefined): ModelRowFragment {
+  return told !== undefined && told.version === row.version ? { ...row, rollout: told } : row;
 }
 
 function NoModels({ search }: { search: string }) {

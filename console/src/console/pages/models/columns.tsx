@@ -1,3 +1,4 @@
+import { Link } from "wouter";
 import type { ModelConfigOrderField, ModelRowFragment } from "../../../gql/graphql";
 import { ProviderIcon } from "../../parts/ProviderIcon";
 import { RolloutBar } from "../../parts/Rollout";
@@ -10,11 +11,11 @@ export const COLUMNS: ModelColumn[] = [
   {
     title: "Alias",
     order: "ALIAS",
-    cell: ({ alias, provider, model, description, isDefault }) => (
+    cell: ({ id, alias, provider, model, description, isDefault }) => (
       <div className="named">
         <ProviderIcon provider={provider} />
         <div>
-          <strong>{alias}</strong>
+          <Link href={`/models/${id}`}>{alias}</Link>
           {isDefault && <span className="pill">default</span>}
           {description && <div className="quiet clipped wide-only">{description}</div>}
           <div className="quiet breakable narrow-only">{model ?? "not configured"}</div>

@@ -1,9 +1,17 @@
 import { useEffect, useRef, useState } from "react";
 import { useSubscription } from "urql";
-import { ModelChangesDocument, type ModelChangesSubscription } from "../../../gql/graphql";
+import {
+  ModelChangesDocument,
+  RolloutChangesDocument,
+  type ModelChangesSubscription,
+  type RolloutChangesSubscription,
+} from "../../../gql/graphql";
+import { useMay } from "../../signed";
 
 type Event = ModelChangesSubscription["modelConfigChanged"];
 export type Change = Extract<Event, { __typename: "ModelConfigChange" }>;
+
+export type LiveRollout = RolloutChangesSubscription["componentChanged"]["rollouts"][number]["rollout"];
 
 const MARKED_MILLISECONDS = 12_000;
 
@@ -34,17 +42,16 @@ export function useMarks(): { marked: ReadonlySet<string>; mark: (ids: readonly 
   return { marked, mark };
 }
 
-/** Calls `work` every so often while the page can be seen, and at once when it comes into sight again. */
-export function useWhileVisible(work: () => void, milliseconds: number): void {
-  const latest = useRef(work);
-  latest.current = work;
-  useEffect(() => {
-    const doIt = () => document.visibilityState === "visible" && latest.current();
-    const timer = setInterval(doIt, milliseconds);
-    document.addEventListener("visibilitychange", doIt);
-    return () => {
-      clearInterval(timer);
-      document.removeEventListener("visibilitychange", doIt);
-    };
-  }, [milliseconds]);
+/** How far each version has come, by the config's id, as components speak. Without the right to see it, nothing. */
+export function useRollouts(): ReadonlyMap<string, LiveRollout> {
+  const pause = !useMay("component:read");
+  const [rollouts, setRollouts] = useState<ReadonlyMap<string, LiveRollout>>(new Map());
+  useSubscription({ query: RolloutChangesDocument, pause }, (_, data) => {
+    const told = data.componentChanged.rollouts;
+    if (told.length > 0) {
+      setRollouts((before) => new Map([...before, ...told.map(({ id, rollout }) => [id, rollout] as const)]));
+    }
+    return data;
+  });
+  return rollouts;
 }

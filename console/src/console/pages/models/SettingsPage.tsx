@@ -1,0 +1,157 @@
+import { useState } from "react";
+import { useMutation, useQuery } from "urql";
+import { useLocation, useParams } from "wouter";
+import { ModelDocument, UpdateModelDocument } from "../../../gql/graphql";
+import { useRefresh } from "../../parts/hooks";
+import { Banner, Empty, Failure, Loading, messageOf } from "../../parts/states";
+import { Time } from "../../parts/Time";
+import { useToast } from "../../parts/Toasts";
+import { useMay } from "../../signed";
+import { ConflictDialog } from "./ConflictDialog";
+import { DeleteDialog } from "./DeleteDialog";
+import { changesOf, draftOf, type Changes, type Draft, type Settings } from "./draft";
+import { useModelEvents, type Change } from "./live";
+import { ModelForm, type Refusal } from "./ModelForm";
+import { ModelPage } from "./ModelPage";
+
+/** The settings of one model. */
+export function SettingsPage() {
+  const { id = "" } = useParams<{ id: string }>();
+  const [{ data, error, fetching, stale }, ask] = useQuery({
+    query: ModelDocument,
+    variables: { id },
+    requestPolicy: "network-only",
+  });
+  const again = useRefresh(fetching || stale, () => ask({ requestPolicy: "network-only" }));
+  // The first event comes when the watch begins, and after each gap: what happened before is in the answer to it.
+  useModelEvents((event) => {
+    if (event.__typename !== "ModelConfigChange" || idsOf(event).includes(id)) again();
+  });
+  const [first, setFirst] = useState<Settings | null>(null);
+  const model = data?.modelConfig;
+  // What is edited does not follow the query: the editor itself says when others write.
+  if (model && first?.id !== model.id) setFirst(model);
+  if (first !== null && first.id === id) {
+    return <Editor key={id} initial={first} newest={model === undefined ? first : model} />;
+  }
+  return (
+    <ModelPage id={id} title="Settings">
+      {error !== undefined && <Failure error={error} onRetry={() => ask()} />}
+      {data === undefined && error === undefined && <Loading what="the model" />}
+      {data !== undefined && model === null && (
+        <Empty title="There is no such model">It was deleted, or your API key does not open it.</Empty>
+      )}
+    </ModelPage>
+  );
+}
+
+function idsOf({ put, removed }: Change): string[] {
+  return [...put, ...removed].map(({ id }) => id);
+}
+
+/** `newest`: the model as it is stored now; null when it was deleted. */
+function Editor({ initial, newest }: { initial: Settings; newest: Settings | null }) {
+  const [base, setBase] = useState(initial);
+  const [draft, setDraft] = useState(() => draftOf(initial));
+  const [conflict, setConflict] = useState<Settings | null>(null);
+  const [deleting, setDeleting] = useState(false);
+  const [, update] = useMutation(UpdateModelDocument);
+  const toast = useToast();
+  const [, navigate] = useLocation();
+  const mayWrite = useMay("model_config:write");
+
+  function show(stored: Settings): void {
+    setBase(stored);
+    setDraft(draftOf(stored));
+  }
+
+  // When nothing was typed yet, what others saved is shown at once.
+  const newer = newest !== null && newest.version > base.version ? newest : null;
+  if (newer !== null && Object.keys(changesOf(draft, base).changes).length === 0) show(newer);
+
+  async function write(stored: Settings, changes: Changes): Promise<Refusal | null> {
+    const { data, error } = await update({ input: { id: stored.id, expectedVersion: stored.version, ...changes } });
+    if (error !== undefined || data === undefined) {
+      return { message: error === undefined ? "The server gave no answer." : messageOf(error), path: null };
+    }
+    const result = data.updateModelConfig;
+    if (result.__typename === "VersionConflict") {
+      setConflict(result.current);
+      return null;
+    }
+    if (result.__typename !== "UpdateModelConfigPayload") return result;
+    if (result.modelConfig !== null) show(result.modelConfig);
+    const { version = stored.version } = result.modelConfig ?? {};
+    if (result.droppedCredentials) toast(`Saved as version ${version}, without the credentials that were stored.`, "danger");
+    else toast(`Saved as version ${version}.`);
+    return null;
+  }
+
+  async function choose(current: Settings, chosen: Draft, save: boolean): Promise<void> {
+    setConflict(null);
+    setBase(current);
+    setDraft(chosen);
+    const { changes, problems } = changesOf(chosen, current);
+    if (!save || Object.keys(changes).length === 0 || Object.keys(problems).length > 0) return;
+    const refusal = await write(current, changes);
+    if (refusal !== null) toast(refusal.message, "danger");
+  }
+
+  return (
+    <ModelPage
+      id={base.id}
+      alias={base.alias}
+      title="Settings"
+      lead={
+        <>
+          Version {base.version} by {base.updatedBy}, <Time at={base.updatedAt} />
+        </>
+      }
+    >
+      {newest === null && <Banner tone="danger">This model was deleted meanwhile.</Banner>}
+      {newer !== null && (
+        <Banner tone="warn">
+          <p>
+            <strong>Version {newer.version} was saved meanwhile</strong> by {newer.updatedBy}.
+          </p>
+          <button className="button small" type="button" onClick={() => setConflict(newer)}>
+            Compare
+          </button>
+        </Banner>
+      )}
+      <ModelForm
+        draft={draft}
+        base={base}
+        onChange={setDraft}
+        onSave={(changes) => write(base, changes)}
+        actions={
+          mayWrite &&
+          !base.isDefault && (
+            <button className="button apart" type="button" onClick={() => setDeleting(true)}>
+              Delete…
+            </button>
+          )
+        }
+      />
+      {conflict !== null && (
+        <ConflictDialog
+          draft={draft}
+          base={base}
+          current={conflict}
+          onClose={() => setConflict(null)}
+          onChoose={(chosen, save) => void choose(conflict, chosen, save)}
+        />
+      )}
+      {deleting && (
+        <DeleteDialog
+          model={newer ?? base}
+          onClose={() => setDeleting(false)}
+          onDeleted={(alias) => {
+            toast(`“${alias}” was deleted.`);
+            navigate("/models");
+          }}
+        />
+      )}
+    </ModelPage>
+  );
+}
