@@ -40,7 +40,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def endpoint() -> AsyncIterator[str]:
     """The base URL of an OpenAI-compatible endpoint that knows two models and one key."""
-    app = app_factory(PROVIDER_KEY, ("house-large", "house-small"))
+    app = app_factory(PROVIDER_KEY, ("house-a", "house-b"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
         run = asyncio.create_task(server.serve(sockets=[listener]))
@@ -147,7 +147,7 @@ async def test_models_are_suggested_by_the_provider(visit: Visit, site: str, end
     page = (await signed_in(visit, site, f"/models/{id_}")).page
     await expect(page.get_by_text("2 models, as the provider lists them.")).to_be_visible()
     names = await page.locator("datalist option").evaluate_all("options => options.map(({value}) => value)")
-    assert {"house-large", "house-small"} <= set(names)
+    assert {"house-a", "house-b"} <= set(names)
     assert_clean(visit, site)
 
 
@@ -175,11 +175,11 @@ async def test_parameters_are_checked_against_those_of_the_model(visit: Visit, s
 async def test_settings_are_tried_before_they_are_saved(visit: Visit, site: str, endpoint: str) -> None:
     id_ = await create(site, "tried", auth=AUTH, apiBase=endpoint)
     page = (await signed_in(visit, site, f"/models/{id_}")).page
-    await page.get_by_label("Model", exact=True).fill("house-large")
+    await page.get_by_label("Model", exact=True).fill("house-a")
     await page.get_by_role("button", name="Test").click()
     result = page.get_by_role("status", name="Test")
     await expect(result).to_contain_text("The model answered.")
-    await expect(result).to_contain_text("This is house-large.")
+    await expect(result).to_contain_text("This is house-a.")
     key = page.get_by_role("group", name="API key")
     await key.get_by_label("Replace").check()
     await key.get_by_label("New API key").fill("sk-wrong")
@@ -269,13 +269,22 @@ async def test_a_default_model_is_configured_and_the_warning_goes(visit: Visit, 
     assert_clean(visit, site)
 
 
-async def test_what_was_typed_outlives_the_session(visit: Visit, site: str) -> None:
+async def test_what_was_typed_outlives_the_session_and_the_page(visit: Visit, site: str) -> None:
     id_ = await create(site, "interrupted")
     page = (await signed_in(visit, site, f"/models/{id_}")).page
     await page.get_by_label("Description").fill("typed before")
+    await page.get_by_role("link", name="History").click()
+    await expect(page.get_by_text("gpt-4o").first).to_be_visible()
+    await page.get_by_role("link", name="Settings").click()
+    await expect(page.get_by_text("These are your changes from before.")).to_be_visible()
+    await expect(page.get_by_label("Description")).to_have_value("typed before")
+
+    # An open dialog lets nothing else be used, so the form to sign in has to be above it.
+    await page.get_by_role("button", name="Delete…").click()
     await ask(site, "mutation { signOut(input: {everywhere: true}) { __typename } }")
     await expect(page.get_by_role("alert")).to_contain_text("You were signed out: ")
     await visit.sign_in(ADMIN_KEY)
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     await expect(page.get_by_label("Description")).to_have_value("typed before")
     assert page.url == f"{site}/#/models/{id_}"
     await saved(page, 2)

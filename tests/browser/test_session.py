@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -140,6 +142,23 @@ async def test_a_reload_stays_signed_in_where_the_user_was(context: BrowserConte
     await expect(visit.page.get_by_role("heading", name="Models")).to_be_visible()
     assert visit.page.url == f"{site}/#/models"
     assert visit.problems == []
+
+
+async def test_the_console_says_that_the_server_is_away_and_goes_on_when_it_is_back(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as server:
+        site = await server.enter_async_context(serving(tmp_path))
+        visit = await signed_in(context, site)
+        await server.aclose()
+    await expect(visit.page.get_by_text("The connection is lost.")).to_be_visible()
+    port = urlsplit(site).port
+    assert port is not None
+    async with serving(tmp_path, port=port):
+        await create(site, "made-meanwhile")
+        await expect(visit.page.get_by_role("row", name="made-meanwhile")).to_be_visible()
+        await expect(visit.page.get_by_text("The connection is lost.")).to_have_count(0)
+        await visit.page.close()
 
 
 async def test_without_authentication_nobody_is_asked(context: BrowserContext, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-import { useEffect, useState, useSyncExternalStore, type ReactNode } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore, type ReactNode } from "react";
 import { Connection } from "./connection";
 import { takeKeyFromAddress, type Session, type Viewer } from "./session";
 import { SignIn } from "./SignIn";
@@ -46,8 +46,25 @@ export function Gate({ session, children }: Props) {
           {children}
         </Workspace>
       </div>
-      {ended && <SignIn session={session} why={state.why} />}
+      {ended && <SignInAbove session={session} why={state.why} />}
     </>
+  );
+}
+
+/** Above all that is open, dialogs too, which would let nothing else be used. It does not close by itself. */
+function SignInAbove({ session, why }: { session: Session; why: string }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog
+      ref={dialog}
+      className="sign-in-above"
+      aria-label="Sign in"
+      onCancel={(event) => event.preventDefault()}
+      onClose={() => dialog.current?.showModal()}
+    >
+      <SignIn session={session} why={why} />
+    </dialog>
   );
 }
 

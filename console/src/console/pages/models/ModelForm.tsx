@@ -6,7 +6,7 @@ import { useLeaveWarning, useSettled } from "../../parts/hooks";
 import { Banner, messageOf } from "../../parts/states";
 import { useMay } from "../../signed";
 import { AuthSection } from "./AuthSection";
-import { authChanges, changesOf, kindOf, testOf, type AuthKind, type Changes, type Draft, type Settings } from "./draft";
+import { authChanges, changesOf, isChanged, kindOf, testOf, type AuthKind, type Changes, type Draft, type Settings } from "./draft";
 import { ParamsSection } from "./ParamsSection";
 import { ProviderSection } from "./ProviderSection";
 import { TestPanel, type TestResult } from "./TestPanel";
@@ -37,7 +37,7 @@ export function ModelForm({ draft, base, onChange, onSave, actions }: Props) {
   const mayWrite = useMay("model_config:write");
   const { changes, problems } = changesOf(draft, base);
   const wrong = Object.keys(problems).length > 0;
-  const changed = Object.keys(changes).length > 0 || wrong;
+  const changed = isChanged(draft, base);
   const shown = { ...problems, ...placeOf(refusal) };
   const { needs, change } = useProvider(draft, base, (next) => {
     setRefusal(null);

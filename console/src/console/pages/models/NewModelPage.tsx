@@ -1,15 +1,15 @@
-import { useState } from "react";
 import { useMutation } from "urql";
 import { useLocation } from "wouter";
 import { CreateModelDocument } from "../../../gql/graphql";
 import { Page } from "../../parts/Page";
 import { messageOf } from "../../parts/states";
+import { useKept } from "../../kept";
 import { useToast } from "../../parts/Toasts";
-import { draftOf, type Changes } from "./draft";
+import { draftOf, isChanged, type Changes } from "./draft";
 import { ModelForm, type Refusal } from "./ModelForm";
 
 export function NewModelPage() {
-  const [draft, setDraft] = useState(() => draftOf(null));
+  const { state: draft, setState: setDraft, forget } = useKept("model:new", () => draftOf(null), (typed) => isChanged(typed, null));
   const [, create] = useMutation(CreateModelDocument);
   const toast = useToast();
   const [, navigate] = useLocation();
@@ -21,6 +21,7 @@ export function NewModelPage() {
     }
     const result = data.createModelConfig;
     if (result.__typename !== "CreateModelConfigPayload") return result;
+    forget();
     toast(`“${draft.alias}” was created.`);
     navigate("/models");
     return null;

@@ -6,10 +6,11 @@ import { useRefresh } from "../../parts/hooks";
 import { Banner, Empty, Failure, Loading, messageOf } from "../../parts/states";
 import { Time } from "../../parts/Time";
 import { useToast } from "../../parts/Toasts";
+import { useKept } from "../../kept";
 import { useMay } from "../../signed";
 import { ConflictDialog } from "./ConflictDialog";
 import { DeleteDialog } from "./DeleteDialog";
-import { changesOf, draftOf, type Changes, type Draft, type Settings } from "./draft";
+import { changesOf, draftOf, isChanged, type Changes, type Draft, type Settings } from "./draft";
 import { useModelEvents, type Change } from "./live";
 import { ModelForm, type Refusal } from "./ModelForm";
 import { ModelPage } from "./ModelPage";
@@ -51,8 +52,13 @@ function idsOf({ put, removed }: Change): string[] {
 
 /** `newest`: the model as it is stored now; null when it was deleted. */
 function Editor({ initial, newest }: { initial: Settings; newest: Settings | null }) {
-  const [base, setBase] = useState(initial);
-  const [draft, setDraft] = useState(() => draftOf(initial));
+  const { state, setState, kept } = useKept(
+    `model:${initial.id}`,
+    () => ({ base: initial, draft: draftOf(initial) }),
+    (edited) => isChanged(edited.draft, edited.base),
+  );
+  const { base, draft } = state;
+  const changed = isChanged(draft, base);
   const [conflict, setConflict] = useState<Settings | null>(null);
   const [deleting, setDeleting] = useState(false);
   const [, update] = useMutation(UpdateModelDocument);
@@ -61,13 +67,12 @@ function Editor({ initial, newest }: { initial: Settings; newest: Settings | nul
   const mayWrite = useMay("model_config:write");
 
   function show(stored: Settings): void {
-    setBase(stored);
-    setDraft(draftOf(stored));
+    setState({ base: stored, draft: draftOf(stored) });
   }
 
   // When nothing was typed yet, what others saved is shown at once.
   const newer = newest !== null && newest.version > base.version ? newest : null;
-  if (newer !== null && Object.keys(changesOf(draft, base).changes).length === 0) show(newer);
+  if (newer !== null && !changed) show(newer);
 
   async function write(stored: Settings, changes: Changes): Promise<Refusal | null> {
     const { data, error } = await update({ input: { id: stored.id, expectedVersion: stored.version, ...changes } });
@@ -89,8 +94,7 @@ function Editor({ initial, newest }: { initial: Settings; newest: Settings | nul
 
   async function choose(current: Settings, chosen: Draft, save: boolean): Promise<void> {
     setConflict(null);
-    setBase(current);
-    setDraft(chosen);
+    setState({ base: current, draft: chosen });
     const { changes, problems } = changesOf(chosen, current);
     if (!save || Object.keys(changes).length === 0 || Object.keys(problems).length > 0) return;
     const refusal = await write(current, changes);
@@ -108,6 +112,7 @@ function Editor({ initial, newest }: { initial: Settings; newest: Settings | nul
         </>
       }
     >
+      {kept && changed && <Banner tone="info">These are your changes from before. They are not saved.</Banner>}
       {newest === null && <Banner tone="danger">This model was deleted meanwhile.</Banner>}
       {newer !== null && (
         <Banner tone="warn">
@@ -122,15 +127,22 @@ function Editor({ initial, newest }: { initial: Settings; newest: Settings | nul
       <ModelForm
         draft={draft}
         base={base}
-        onChange={setDraft}
+        onChange={(next) => setState({ base, draft: next })}
         onSave={(changes) => write(base, changes)}
         actions={
-          mayWrite &&
-          !base.isDefault && (
-            <button className="button apart" type="button" onClick={() => setDeleting(true)}>
-              Delete…
-            </button>
-          )
+          <>
+            {mayWrite && !base.isDefault && (
+              <button className="button" type="button" onClick={() => setDeleting(true)}>
+                Delete…
+              </button>
+            )}
+            <span className="apart" />
+            {changed && (
+              <button className="button" type="button" onClick={() => show(newest ?? base)}>
+                Discard changes
+              </button>
+            )}
+          </>
         }
       />
       {conflict !== null && (

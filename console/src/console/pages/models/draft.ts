@@ -118,6 +118,12 @@ export function changesOf(draft: Draft, base: Settings | null): { changes: Chang
   return { changes: changes as Changes, problems };
 }
 
+/** Whether there is anything to save, or to put right before. */
+export function isChanged(draft: Draft, base: Settings | null): boolean {
+  const { changes, problems } = changesOf(draft, base);
+  return Object.keys(changes).length > 0 || Object.keys(problems).length > 0;
+}
+
 /** What a test of the draft is given. */
 export function testOf(changes: Changes, base: Settings | null): TestModelConfigInput {
   const { alias: _alias, description: _description, ...tried } = changes;
