@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from ..store import AliasPatterns, Feed, Store
+from ..store import AliasPatterns, Feed, Position, Selector, Store, WatchEvent
 from .errors import Forbidden
 from .outbound import Outbound
 from .presence import ComponentLink, Reports
@@ -56,6 +57,14 @@ ANONYMOUS = Principal(subject="anonymous", name="anonymous", scopes=frozenset(),
 """Who shows no credential. They may sign in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What the subscriber has of a watch that goes on elsewhere: up to which position, of which aliases."""
+
+    position: Position
+    visible: AliasPatterns
+
+
 @dataclass(slots=True, eq=False)
 class Context:
     """What a resolver works with: one request, or one operation on a socket, of one principal.
@@ -77,5 +86,9 @@ class Context:
     # The component at the other end of the socket (None: no socket, or no component), and who hears what it says.
     component: ComponentLink | None = None
     reports: Reports | None = None
+    # For a watch that the transport follows: where it goes on (None: where its arguments say), and who hears what it is
+    # a watch of, and each event, before it is given.
+    resumed: Resumed | None = None
+    observe: Callable[[Selector, WatchEvent], None] | None = None
     # What gathers the look-ups of one answer, by name: the schema's.
     loaders: dict[Any, Any] = field(default_factory=dict)

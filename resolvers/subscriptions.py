@@ -28,10 +28,13 @@ def watch(
     Before each event the rights of `context.principal`, which may be another by then, are looked at anew. The generator
     raises Unauthenticated when the credential has expired, and Forbidden without the scope or one of the named aliases.
     When the caller may see other aliases than before, a watch of all, or of ids, goes on with a snapshot (`reset`) of
-    what it may see now.
+    what it may see now. So does one that goes on (`context.resumed`) from a position with other rights.
     """
     selector = _selector(context.principal, ids, aliases, Scope.MODEL_CONFIG_READ)
-    events = _events(context, selector, _position(since))
+    position = _position(since)
+    if (resumed := context.resumed) is not None:
+        selector, position = replace(selector, visible=resumed.visible), resumed.position
+    events = _events(context, selector, position)
     return events if context.component is None else _noted(context.component, selector, events)
 
 
@@ -115,7 +118,10 @@ async def _events(
                         # What the subscriber knows of them is not known here, so it begins anew.
                         selector, since, reset = replace(watched, visible=principal.aliases), None, True
                         break
-                    yield replace(event, reset=True) if reset and isinstance(event, WatchSnapshot) else event
+                    told = replace(event, reset=True) if reset and isinstance(event, WatchSnapshot) else event
+                    if context.observe is not None:
+                        context.observe(watched, told)
+                    yield told
                     reset = False
 
 

@@ -16,6 +16,17 @@ from .inputs import ModelConfigRef, value_of
 _Event = TypeVar("_Event")
 _T = TypeVar("_T")
 
+SHARED_FIELDS = frozenset(
+    {
+        "Subscription.modelConfigChanged",
+        "ModelConfig.revision",
+        "ModelConfig.litellmModel",
+        "ModelConfig.litellmParams",
+    }
+)
+"""The fields of events, besides plain values, whose answers depend on nothing but their arguments, the event, and the
+scopes and aliases of who asks: not on who that is, and not on what else is in the database by then."""
+
 
 @strawberry.type(description="What can be watched.")
 class Subscription:

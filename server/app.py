@@ -24,7 +24,7 @@ from ..resolvers.api_keys import ensure_admin_key
 from ..resolvers.errors import RequestError, ResolverError, Unauthenticated
 from ..resolvers.outbound import Outbound
 from ..resolvers.seeding import seed
-from ..schema import schema
+from ..schema import SHARED_FIELDS, schema
 from ..store import Feed, Store, StoreError, open_store
 from . import log_context
 from .authentication import authenticate
@@ -32,7 +32,7 @@ from .console import console_routes
 from .cookies import BrowserCookie, browser_cookie
 from .database import StartError, database_url, prepare_database, read_keyring
 from .denials import Denials, source
-from .graphql import GraphQLEndpoint
+from .graphql import GraphQLEndpoint, Sharing
 from .housekeeping import housekeeping
 from .key_uses import key_uses_written
 from .local_access import LOCAL, is_local
@@ -210,6 +210,7 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
             open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
             on_refusal=refused,
             introduce=presence.connect,
+            sharing=Sharing(SHARED_FIELDS, feed.current),
         )
         stack.push_async_callback(endpoint.close)
         revocation = Revocation(store, endpoint)

@@ -11,7 +11,7 @@ from typing import Protocol
 from .errors import Compacted, StoreError, StoreUnavailable
 from .mirror import Mirror
 from .records import Change, Position, Selector, Snapshot
-from .watch import PendingChanges, Watch, WatchBookmark, WatchEvent, WatchIndex, WatchSnapshot
+from .watch import PendingChanges, Watch, WatchEvent, WatchIndex, WatchSnapshot
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class Feed:
         self._watches = WatchIndex()
         self._wakeup = asyncio.Event()
         self._reading = asyncio.Lock()
+        # A reading that has not begun: all who ask until then share it.
+        self._next_reading: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._store_id = ""
         self._revision = 0
@@ -99,14 +101,36 @@ class Feed:
 
     async def stop(self) -> None:
         """Stop following. Open watches hear nothing more; whoever holds them closes them."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([] if self._next_reading is None else [self._next_reading])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks, self._next_reading = [], None
 
     def wake(self) -> None:
         """Say that there may be something new. Carries no data and may be called too often."""
         self._wakeup.set()
+
+    async def current(self) -> Position:
+        """The position of the watches, after all that was committed before this call; whose access was taken away by
+        then is served no more. While the log cannot be read, the position that is known.
+
+        Many may ask at once: they share the reading. Raises StoreError while `deliver_after`'s function does.
+        """
+        if self._error is None:
+            if self._next_reading is None:
+                self._next_reading = asyncio.create_task(self._read_for_all(), name="modelwire feed's reading")
+            # Who is cancelled must not take it from the others.
+            await asyncio.shield(self._next_reading)
+        await self._settled()
+        return self._position
+
+    async def _read_for_all(self) -> None:
+        async with self._reading:
+            # Whoever asks from now on needs another one.
+            self._next_reading = None
+            with contextlib.suppress(StoreError):
+                await self._read_log()
 
     async def watch(self, selector: Selector, since: Position | None = None) -> AsyncGenerator[WatchEvent, None]:
         """What `selector` names: first its state, or what changed after `since`; then every later change.
@@ -161,7 +185,7 @@ class Feed:
             missed = PendingChanges(change for change in log if change.revision <= registered_at)
             missed.follow(watch.pending)
             watch.pending = missed
-        return watch.take(self._position) or WatchBookmark(self._position)
+        return watch.take(self._position) or watch.bookmark(self._position)
 
     async def _next(self, watch: Watch) -> WatchEvent:
         with contextlib.suppress(TimeoutError):
@@ -173,7 +197,7 @@ class Feed:
         if watch.outdated:
             return await self._snapshot_after_reset(watch)
         # A change that came at the same moment: a bookmark would say that the subscriber has it.
-        return watch.take(self._position) or WatchBookmark(self._position)
+        return watch.take(self._position) or watch.bookmark(self._position)
 
     @property
     def _position(self) -> Position:
@@ -203,21 +227,24 @@ class Feed:
     async def _read(self) -> None:
         """Hand all that is new in the log to the watches that it concerns."""
         async with self._reading:
-            try:
-                changes = await self._store.changes(after=self._revision)
-            except Compacted:
-                await self._start_over("this process stood still for longer than changes are kept")
-                return
-            if self._store.id != self._store_id:
-                await self._start_over("the database has another identity, a backup was restored")
-                return
-            await self._settled()
-            for change in changes:
-                for watch in self._watches.concerned(change):
-                    watch.offer(change)
-            if changes:
-                self._store.mirror.apply(changes)
-                self._revision = changes[-1].revision
+            await self._read_log()
+
+    async def _read_log(self) -> None:
+        try:
+            changes = await self._store.changes(after=self._revision)
+        except Compacted:
+            await self._start_over("this process stood still for longer than changes are kept")
+            return
+        if self._store.id != self._store_id:
+            await self._start_over("the database has another identity, a backup was restored")
+            return
+        await self._settled()
+        for change in changes:
+            for watch in self._watches.concerned(change):
+                watch.offer(change)
+        if changes:
+            self._store.mirror.apply(changes)
+            self._revision = changes[-1].revision
 
     async def _start_over(self, reason: str) -> None:
         """What the watches know cannot be gone on from."""

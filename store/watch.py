@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from .records import Change, ModelConfig, Position, Selector
 
@@ -32,18 +33,28 @@ class WatchSnapshot:
 @dataclass(frozen=True, slots=True)
 class WatchChange:
     """The difference between the subscriber's position and `position`. `removed` comes first in meaning: an alias may
-    leave one config and enter another in the same change."""
+    leave one config and enter another in the same change.
+
+    `first_revision` is that of the first change, since the watch's last event, to what it names: for whoever stands
+    between that event and this revision, the difference is the same. `at` is when the latest of the changes was made.
+    """
 
     position: Position
     put: tuple[ModelConfig, ...]
     removed: tuple[RemovedConfig, ...]
+    first_revision: int | None = field(default=None, compare=False)
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchBookmark:
-    """The subscriber is current as of `position`."""
+    """The subscriber is current as of `position`.
+
+    `first_revision` as in WatchChange: of changes that cancelled each other out. None when there were none.
+    """
 
     position: Position
+    first_revision: int | None = field(default=None, compare=False)
 
 
 WatchEvent = WatchSnapshot | WatchChange | WatchBookmark
@@ -71,6 +82,16 @@ class PendingChanges:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def first_revision(self) -> int | None:
+        """That of the first change in it, as far back as the subscriber's position; None when it is empty."""
+        return min((entry.first_revision for entry in self._entries.values()), default=None)
+
+    @property
+    def at(self) -> datetime | None:
+        """When the latest change in it was made; None when it is empty."""
+        return max((entry.latest.at for entry in self._entries.values()), default=None)
+
     def add(self, change: Change) -> None:
         """Take up a change that is newer than all before it."""
         entry = self._entries.get(change.config_id)
@@ -95,6 +116,8 @@ class PendingChanges:
                 del self._entries[config_id]
             elif entry.first_revision <= revision:
                 entry.alias_before = aliases.get(config_id)
+                # Which of its changes came first after that is not kept.
+                entry.first_revision = revision + 1
 
     def take(self, selector: Selector) -> tuple[tuple[ModelConfig, ...], tuple[RemovedConfig, ...]]:
         """Empty it into (put, removed) as `selector` sees them, each in the order of their changes."""
@@ -116,16 +139,20 @@ class Watch:
     """One subscriber's place at the feed. `wakeup` is set whenever something was added to `pending`.
 
     `outdated` says that the subscriber's position is of another store: it needs a snapshot, whatever is pending.
+    `first_revision` is that of the first change since the last event, among those that are not pending any more because
+    they cancelled each other out; None when there were none.
     """
 
     selector: Selector
     pending: PendingChanges = field(default_factory=PendingChanges)
     wakeup: asyncio.Event = field(default_factory=asyncio.Event)
     outdated: bool = False
+    first_revision: int | None = None
 
     def reset(self) -> None:
         """Another store has taken the place of the one that the subscriber knows."""
         self.pending = PendingChanges()
+        self.first_revision = None
         self.outdated = True
         self.wakeup.set()
 
@@ -136,8 +163,19 @@ class Watch:
     def take(self, position: Position) -> WatchChange | None:
         """The change from the subscriber's position to `position`, None when it makes no difference to it."""
         self.wakeup.clear()
+        at = self.pending.at
+        if self.first_revision is None:
+            self.first_revision = self.pending.first_revision
         put, removed = self.pending.take(self.selector)
-        return WatchChange(position, put, removed) if put or removed else None
+        return WatchChange(position, put, removed, self._end_of_step(), at) if put or removed else None
+
+    def bookmark(self, position: Position) -> WatchBookmark:
+        """What to say when `take` gave nothing, and it is time to say something."""
+        return WatchBookmark(position, self._end_of_step())
+
+    def _end_of_step(self) -> int | None:
+        first, self.first_revision = self.first_revision, None
+        return first
 
 
 class WatchIndex:

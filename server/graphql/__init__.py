@@ -2,6 +2,7 @@
 
 from .endpoint import GraphQLEndpoint
 from .limits import Limits
+from .sharing import Sharing
 from .uvicorn_protocol import HttpProtocol, WebSocketProtocol
 
-__all__ = ["GraphQLEndpoint", "HttpProtocol", "Limits", "WebSocketProtocol"]
+__all__ = ["GraphQLEndpoint", "HttpProtocol", "Limits", "Sharing", "WebSocketProtocol"]

@@ -26,6 +26,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from ...resolvers.errors import LimitExceeded
 from .cost import OperationCosts
 from .limits import Limits
+from .sharing import Shareable
 
 REMEMBERED_DOCUMENTS = 256
 REMEMBERED_LENGTH = 16 * 1024
@@ -44,12 +45,13 @@ class Document(str):
     """The text of a valid document, with its syntax tree.
 
     It is a string, because a string is what `strawberry.Schema.execute` takes. `largest_cost` is what the dearest of
-    its operations costs with the worst of variables.
+    its operations costs with the worst of variables, `shareable` what is known of how they can be shared, by name.
     """
 
-    __slots__ = ("largest_cost", "tree")
+    __slots__ = ("largest_cost", "shareable", "tree")
     tree: DocumentNode
     largest_cost: int
+    shareable: dict[str | None, Shareable | None]
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to execute. Raises DocumentRefused when the name fits none, or is needed."""
@@ -87,6 +89,7 @@ def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
     def parse_document(query: str, /) -> Document:
         document = Document(query)
         document.tree = _parse(query, limits.tokens)
+        document.shareable = {}
         if errors := validate(schema, document.tree, rules):
             raise DocumentRefused([_limit_error(_TOO_COMPLEX) if _is_abort(error) else error for error in errors])
         _check_limits(document.tree, limits)

@@ -11,10 +11,12 @@ from starlette.types import Receive, Scope, Send
 from ...resolvers.access import Principal
 from ...resolvers.errors import Forbidden, Unavailable
 from .connections import Connections
-from .environment import Authenticate, Environment, Introduce, MakeContext
-from .execution import Executor, OnRefusal
+from .environment import Authenticate, Environment, Introduce
+from .execution import Executor, MakeContext, OnRefusal
+from .fanout import Groups
 from .http import HttpRefusal, error_response, refusal, serve_http
 from .limits import Limits
+from .sharing import Sharing
 from .websocket import Connection
 
 
@@ -26,7 +28,9 @@ class GraphQLEndpoint:
     `allowed_origins` (such as `https://console.example`) may act, and read answers, besides the endpoint's own origin.
     `open_mutations` are the fields of the schema that may be asked for by HTTP without a credential, as those that sign
     somebody in; empty when `authenticate` takes anybody. `on_refusal` hears of each RequestError that a resolver
-    answers with, `introduce` of the component at the other end of each socket; neither must raise.
+    answers with, `introduce` of the component at the other end of each socket; neither must raise. `sharing` says which
+    subscriptions of several websockets are executed once; None: none. Contexts then have the attributes `component`,
+    `resumed` and `observe` of `resolvers.access.Context`.
     """
 
     def __init__(
@@ -40,20 +44,24 @@ class GraphQLEndpoint:
         open_mutations: frozenset[str] = frozenset(),
         on_refusal: OnRefusal | None = None,
         introduce: Introduce | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._connections = Connections()
+        # An executor of its own, as what is refused to a group is refused to its members, one by one.
+        self._groups = None if sharing is None else Groups(Executor(schema, limits), context, sharing)
 
         async def authenticated(authorization: str | None) -> Principal:
             return await self._connections.authenticated(lambda: authenticate(authorization))
 
         self._environment = Environment(
-            Executor(schema, limits, on_refusal),
+            Executor(schema, limits, on_refusal, frozenset() if sharing is None else sharing.fields),
             authenticated,
             context,
             limits,
             allowed_origins,
             open_mutations,
             introduce,
+            self._groups,
         )
         self._stopping = False
         # Whoever is allowed may send any header: none of them means more to us than to a page of our own. With cookies:
@@ -109,6 +117,8 @@ class GraphQLEndpoint:
         """
         self._stopping = True
         await self._connections.stop(timeout_seconds)
+        if self._groups is not None:
+            await self._groups.close()
 
 
 _STOPPING = refusal(503, "The server is stopping.", Unavailable.code, {"Connection": "close"})

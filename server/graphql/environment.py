@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from ...resolvers.access import Principal
-from .execution import Executor
+from .execution import Executor, MakeContext
+from .fanout import Groups
 from .limits import Limits
 from .protocol import Component
 
 Authenticate = Callable[[str | None], Awaitable[Principal]]
 """Takes the value of an Authorization header (None: there is none). Raises resolvers.errors.Unauthenticated."""
-
-MakeContext = Callable[[Principal], Any]
-"""Makes what resolvers see as `info.context`, for one operation.
-
-Its attribute `principal` is set anew when the client renews its token while the operation runs.
-"""
 
 Introduce = Callable[[Principal, Component], Callable[[], None]]
 """Hears, in the context of a socket, of the component that is at its other end; gives what to call when it ends."""
@@ -34,7 +28,8 @@ _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 @dataclass(frozen=True, slots=True)
 class Environment:
     """`allowed_origins` are serialized origins (`https://console.example`) besides the server's own; `open_mutations`
-    fields that may be asked for by HTTP without a credential. `introduce` None: nobody hears of components.
+    fields that may be asked for by HTTP without a credential. `introduce` None: nobody hears of components. `groups`
+    None: nothing is shared.
     """
 
     executor: Executor
@@ -44,6 +39,7 @@ class Environment:
     allowed_origins: frozenset[str]
     open_mutations: frozenset[str] = frozenset()
     introduce: Introduce | None = None
+    groups: Groups | None = None
 
     def allows_origin(self, scope: Scope) -> bool:
         """Whether a browser that shows a page of this origin may act here. Only browsers send the header."""

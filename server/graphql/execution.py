@@ -18,11 +18,19 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionResult as StrawberryResult
 from strawberry.types.execution import PreExecutionError
 
+from ...resolvers.access import Principal
 from ...resolvers.errors import RequestError
 from .documents import Document, DocumentRefused, check_cost, document_parser
 from .errors import FormattedError, cause_of, format_errors
 from .limits import Limits
 from .request import GraphQLRequest
+from .sharing import Shareable, shareable
+
+MakeContext = Callable[[Principal], Any]
+"""Makes what resolvers see as `info.context`, for one operation.
+
+Its attribute `principal` is set anew when the client renews its token while the operation runs.
+"""
 
 OnRefusal = Callable[[Any, str | None, RequestError], None]
 """Takes the context of an operation, the name in the schema of the field that was refused (None: the whole operation),
@@ -32,12 +40,16 @@ and why.
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A request whose document is valid: what to execute, and of which type it is."""
+    """A request whose document is valid: what to execute, and of which type it is.
+
+    `shareable` None: whoever asks for it has it executed alone.
+    """
 
     request: GraphQLRequest
     document: Document
     name: str | None
     type: OperationType
+    shareable: Shareable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +72,19 @@ class Result:
 class Executor:
     """Executes requests on a schema, within the limits of documents.
 
-    `on_refusal` hears of each RequestError that a resolver raised, None: nobody does.
+    `on_refusal` hears of each RequestError that a resolver raised, None: nobody does. `shared_fields` are those that
+    may be asked for by many at once: see `sharing.shareable`.
     """
 
-    def __init__(self, schema: strawberry.Schema, limits: Limits, on_refusal: OnRefusal | None = None) -> None:
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        limits: Limits,
+        on_refusal: OnRefusal | None = None,
+        shared_fields: frozenset[str] = frozenset(),
+    ) -> None:
         self._schema = _equip(schema)
+        self._shared_fields = shared_fields
         self._on_refusal = on_refusal
         self._graphql_schema = schema._schema
         self._parse_document = document_parser(self._graphql_schema, limits)
@@ -78,7 +98,10 @@ class Executor:
             check_cost(self._graphql_schema, document, node, request.variables, self._limits)
         except DocumentRefused as refusal:
             return Result.refused(format_errors(refusal.errors, query=request.query, variables=request.variables))
-        return Operation(request, document, node.name.value if node.name else None, node.operation)
+        name = node.name.value if node.name else None
+        if name not in document.shareable:
+            document.shareable[name] = shareable(self._graphql_schema, document.tree, node, self._shared_fields)
+        return Operation(request, document, name, node.operation, document.shareable[name])
 
     async def execute(self, operation: Operation, context: Any) -> Result:
         """Execute a query or a mutation."""

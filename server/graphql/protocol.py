@@ -203,9 +203,14 @@ class Protocol:
         return Complete(operation_id)
 
 
-def next_frame(operation_id: str, payload: bytes) -> str:
+def next_message(operation_id: str, payload: bytes) -> bytes:
     """A result, whose JSON is ready: it is put in as it is, so that many operations can share it."""
-    return (b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(operation_id), payload)).decode()
+    return b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(operation_id), payload)
+
+
+def next_frame(operation_id: str, payload: bytes) -> str:
+    """The same as text."""
+    return next_message(operation_id, payload).decode()
 
 
 def error_frame(operation_id: str, errors: Sequence[FormattedError]) -> str:

@@ -1,4 +1,4 @@
-"""What uvicorn lacks: it lets go of peers that do not read, and of those that do not ask."""
+"""What uvicorn lacks: it lets go of peers that do not read, and of those that do not ask; ready frames for many."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 LINGER_SECONDS = 2.0
 """How long a peer has to read what is written, and to answer the close frame, after the application ended."""
@@ -16,6 +18,15 @@ REQUEST_SECONDS = 10.0
 
 ABORT = "modelwire.http.abort"
 """The ASGI extension of HttpProtocol: a function that cuts the connection, whatever is still to be sent."""
+
+WRITE_FRAME = "modelwire.websocket.write_frame"
+"""The ASGI extension of WebSocketProtocol: a function that writes a `ready_frame` at once. It answers False, and writes
+nothing, when the peer does not read as fast, or the socket is not open: then `send` says what there is to say."""
+
+
+def ready_frame(text: bytes) -> bytes:
+    """A text message as it is on the wire to any client that negotiated no extension."""
+    return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
 class HttpProtocol(H11Protocol):
@@ -88,8 +99,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
 
     async def run_asgi(self) -> None:
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[WRITE_FRAME] = self.write_frame
         await super().run_asgi()
         self._abort_later()
+
+    def write_frame(self, frame: bytes) -> bool:
+        """See WRITE_FRAME."""
+        if not self.writable.is_set() or self.conn.state is not State.OPEN or self.conn.extensions:
+            return False
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return False
+        self.transport.write(frame)
+        return True
 
     def shutdown(self) -> None:
         super().shutdown()

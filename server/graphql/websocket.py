@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Callable
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -18,7 +19,8 @@ from ...resolvers.errors import Forbidden, LimitExceeded, Unauthenticated
 from .connections import Connections, ExpiryTimer, expired
 from .environment import Environment
 from .errors import INTERNAL, FormattedError, format_exception, request_error
-from .execution import Operation, Result
+from .execution import Executor, Operation, Result
+from .member import Member, Unsendable
 from .protocol import (
     SUBPROTOCOL,
     CloseCode,
@@ -37,15 +39,12 @@ from .protocol import (
     next_frame,
     pong_frame,
 )
+from .uvicorn_protocol import WRITE_FRAME
 
 logger = logging.getLogger(__name__)
 
 CLOSE_FRAME_TIMEOUT_SECONDS = 1.0
 """How long the close frame may wait for a peer that does not read, before the socket is given up."""
-
-
-class Unsendable(Exception):
-    """A frame must not, or cannot, be sent: the peer left, the connection is closing, or its operation is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,8 @@ class Connection:
     """One socket. `principal` and `component` are None until the client is acknowledged, or tells none.
 
     `run` reads and answers messages. Each operation is a task that pulls its next event only when the frame of the
-    one before is written, so a slow peer costs one event and no queue. A frame that waits for longer than the send
-    timeout ends the connection.
+    one before is written, so a slow peer costs one event and no queue; one that can be shared is a `Member`, which has
+    a task only while it is not in step. A frame that waits for longer than the send timeout ends the connection.
 
     The client may renew its token while the socket is open: `principal` is then another, here and in the contexts of
     the operations that run, and the socket lives for as long as the new token does. No message is read while one is
@@ -80,7 +79,10 @@ class Connection:
         self._limits = environment.limits
         self._connections = connections
         self._protocol = Protocol()
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._write_frame: Callable[[bytes], bool] | None = scope.get("extensions", {}).get(WRITE_FRAME)
+        self._operations: dict[str, asyncio.Task[None] | Member] = {}
+        # What is known of this connection, such as its address and its component; None before the first operation.
+        self._own_context: contextvars.Context | None = None
         # Of the operations that run or clean up, by their identity.
         self._contexts: dict[int, Any] = {}
         self._cancelled: set[asyncio.Task[None]] = set()
@@ -193,6 +195,9 @@ class Connection:
         self.principal = principal
         for context in self._contexts.values():
             context.principal = principal
+        for running in self._operations.values():
+            if isinstance(running, Member):
+                running.renewed(principal)
         if self._timer is not None:
             self._timer.cancel()
         if principal.expires_at is not None:
@@ -211,8 +216,19 @@ class Connection:
         if isinstance(operation, Result):
             await self._refuse(event.id, operation.errors)
             return
-        task = asyncio.create_task(self._run_operation(event.id, operation), name=f"operation {event.id[:50]}")
-        self._operations[event.id] = task
+        member = self._member(event.id, operation)
+        if member is None:
+            self._operations[event.id] = self.start(self._run_operation(event.id, operation), event.id)
+        else:
+            self._operations[event.id] = member
+            member.start()
+
+    def _member(self, operation_id: str, operation: Operation) -> Member | None:
+        groups = self._environment.groups
+        if groups is None or self.principal is None or (share := groups.share(operation, self.principal)) is None:
+            return None
+        component = self._environment.make_context(self.principal).component
+        return Member(operation_id, share, groups, self, component)
 
     async def _refuse(self, operation_id: str, errors: list[FormattedError]) -> None:
         await self._send(error_frame(operation_id, errors))
@@ -227,30 +243,61 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - a bug ends its operation, not the connection
             with suppress(Unsendable):
                 await self._send(error_frame(operation_id, [format_exception(error)]), operation_id)
-        # Only after the last frame: until then the client must not use the id again.
-        if self._operations.get(operation_id) is asyncio.current_task():
-            del self._operations[operation_id]
-            self._protocol.release(operation_id)
+        self.ended(operation_id)
 
     async def _stream(self, operation_id: str, operation: Operation) -> str:
         """Send the results of an operation, and return its last frame."""
-        if self.principal is None:
-            raise RuntimeError("operations start after the acknowledgement")
-        context = self._environment.make_context(self.principal)
-        self._contexts[id(context)] = context
-        try:
-            async with aclosing(self._environment.executor.stream(operation, context)) as results:
+        with self.context() as context:
+            async with aclosing(self.executor.stream(operation, context)) as results:
                 async for result in results:
                     if not result.executed:
                         return error_frame(operation_id, result.errors)
                     await self._send(next_frame(operation_id, result.payload), operation_id)
             return complete_frame(operation_id)
+
+    @property
+    def executor(self) -> Executor:
+        """See `member.Socket`."""
+        return self._environment.executor
+
+    @contextmanager
+    def context(self) -> Iterator[Any]:
+        """See `member.Socket`."""
+        if self.principal is None:
+            raise RuntimeError("operations start after the acknowledgement")
+        context = self._environment.make_context(self.principal)
+        self._contexts[id(context)] = context
+        try:
+            yield context
         finally:
             del self._contexts[id(context)]
 
+    def start(self, running: Coroutine[Any, Any, None], operation_id: str) -> asyncio.Task[None]:
+        """See `member.Socket`."""
+        if self._own_context is None:
+            self._own_context = contextvars.copy_context()
+        return asyncio.create_task(running, name=f"operation {operation_id[:50]}", context=self._own_context)
+
+    def ended(self, operation_id: str) -> None:
+        """The current task's operation has sent its last frame: until now the client must not use the id again."""
+        if self._task(operation_id) is asyncio.current_task():
+            running = self._operations.pop(operation_id)
+            if isinstance(running, Member):
+                running.end()
+            self._protocol.release(operation_id)
+
+    def _task(self, operation_id: str) -> asyncio.Task[None] | None:
+        running = self._operations.get(operation_id)
+        return running.task if isinstance(running, Member) else running
+
     def _cancel(self, operation_id: str) -> None:
         """Cancel an operation once: a second time would interrupt the clean-up of its generator."""
-        task = self._operations.pop(operation_id)
+        task = self._task(operation_id)
+        running = self._operations.pop(operation_id)
+        if isinstance(running, Member):
+            running.end()
+        if task is None:
+            return
         self._cancelled.add(task)
         task.add_done_callback(self._cancelled.discard)
         if task is not asyncio.current_task():
@@ -267,16 +314,27 @@ class Connection:
     def _expire(self) -> None:
         self.stop(CloseCode.FORBIDDEN, "Token expired")
 
-    async def _send(self, frame: str, operation_id: str | None = None) -> None:
-        """Write one frame, of the current task's operation if there is an id. Raises Unsendable."""
+    def write(self, frame: bytes) -> bool:
+        """See `member.Socket`."""
+        return self._write_frame is not None and self._may_send() and self._write_frame(frame)
+
+    async def send(self, text: str, operation_id: str) -> None:
+        """See `member.Socket`."""
+        await self._send(text, operation_id)
+
+    def _may_send(self) -> bool:
         if self.principal is not None and expired(self.principal):
             # A result may be sooner than the timer. One that says so would end its operation, for good with stock
             # clients; after the close they come back.
             self._expire()
-        if self._closing is not None:
+        return self._closing is None
+
+    async def _send(self, frame: str, operation_id: str | None = None) -> None:
+        """Write one frame, of the current task's operation if there is an id. Raises Unsendable."""
+        if not self._may_send():
             raise Unsendable
         # A source can swallow its cancellation and go on.
-        if operation_id is not None and self._operations.get(operation_id) is not asyncio.current_task():
+        if operation_id is not None and self._task(operation_id) is not asyncio.current_task():
             raise Unsendable
         await self._write({"type": "websocket.send", "text": frame})
 
@@ -285,6 +343,8 @@ class Connection:
             async with asyncio.timeout(self._limits.send_timeout_seconds):
                 await self._asgi_send(message)
         except TimeoutError:
+            if self._environment.groups is not None:
+                self._environment.groups.deliveries.dropped()
             self.stop(CloseCode.TRY_AGAIN_LATER, "The peer does not read")
             raise Unsendable from None
         except (OSError, RuntimeError):  # RuntimeError: the server closed the socket itself
