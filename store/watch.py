@@ -116,8 +116,6 @@ class PendingChanges:
                 del self._entries[config_id]
             elif entry.first_revision <= revision:
                 entry.alias_before = aliases.get(config_id)
-                # Which of its changes came first after that is not kept.
-                entry.first_revision = revision + 1
 
     def take(self, selector: Selector) -> tuple[tuple[ModelConfig, ...], tuple[RemovedConfig, ...]]:
         """Empty it into (put, removed) as `selector` sees them, each in the order of their changes."""

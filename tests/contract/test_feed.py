@@ -7,6 +7,8 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
+import pytest
+
 from modelwire.store import (
     Change,
     Feed,
@@ -316,3 +318,51 @@ async def reached(feed: Feed, revision: int) -> None:
     """Wait until the feed has told its watches of this revision: a snapshot is never ahead of them."""
     event = await first_event(feed.watch(Selector()))
     assert event.position.revision >= revision
+
+
+async def test_what_is_current_holds_all_that_was_committed_before_and_is_read_once_for_all(
+    store: Store, open_again: OpenAgain
+) -> None:
+    other = await open_again()
+    async with feed_of(store) as feed:
+        revision = await change_alias(other, "general", "general", "m1")
+        readings = 0
+        changes = store.changes
+
+        async def counted(*, after: int, concerning: Selector | None = None) -> list[Change]:
+            nonlocal readings
+            readings += 1
+            return await changes(after=after, concerning=concerning)
+
+        store.changes = counted  # type: ignore[method-assign]
+        positions = await asyncio.gather(*(feed.current() for _ in range(50)))
+        assert set(positions) == {Position(store.id, revision)}
+        assert readings == 1
+        # Who is cancelled does not take it from the others.
+        impatient, patient = asyncio.create_task(feed.current()), asyncio.create_task(feed.current())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        assert await patient == Position(store.id, revision)
+        assert readings == 2
+
+
+async def test_what_is_current_waits_for_whose_access_was_taken_away(store: Store) -> None:
+    async with feed_of(store) as feed:
+
+        async def broken() -> None:
+            raise StoreUnavailable("it cannot be told who may not read any more")
+
+        feed.deliver_after(broken)
+        with pytest.raises(StoreUnavailable):
+            await feed.current()
+
+
+async def test_what_is_current_is_what_is_known_while_the_log_cannot_be_read(store: Store) -> None:
+    async with feed_of(store) as feed:
+        known = await feed.current()
+
+        async def away(*, after: int, concerning: Selector | None = None) -> list[Change]:
+            raise StoreUnavailable("the database is away")
+
+        store.changes = away  # type: ignore[method-assign]
+        assert await feed.current() == known

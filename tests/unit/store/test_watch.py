@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -214,3 +214,35 @@ def test_a_change_concerns_only_the_watches_that_name_its_config() -> None:
     for watch in (by_alias, by_id, other, everything):
         index.remove(watch)
     assert index.concerned(change(3, "c1", "general", "planning")) == set()
+
+
+def test_an_event_tells_from_which_revision_on_it_is_no_difference_any_more() -> None:
+    """For whoever stands before that it is one. What was made and unmade meanwhile counts: one that stands between has
+    been told of the first, and not of the second."""
+    watch = Watch(Selector())
+    watch.offer(change(3, "c1", None, "general"))
+    watch.offer(change(5, "c1", "general", "planning", version=2))
+    taken = watch.take(Position("store", 6))
+    assert taken is not None
+    assert taken.first_revision == 3
+    watch.offer(change(8, "c2", None, "general"))
+    watch.offer(change(9, "c2", "general", None, version=2))
+    assert watch.take(Position("store", 9)) is None
+    watch.offer(change(11, "c1", "planning", "general", version=3))
+    taken = watch.take(Position("store", 11))
+    assert taken is not None
+    assert taken.first_revision == 8
+    watch.offer(change(13, "c2", None, "other"))
+    watch.offer(change(14, "c2", "other", None, version=2))
+    assert watch.take(Position("store", 14)) is None
+    assert watch.bookmark(Position("store", 14)).first_revision == 13
+    assert watch.bookmark(Position("store", 15)).first_revision is None
+
+
+def test_a_change_tells_when_the_latest_in_it_was_made() -> None:
+    watch = Watch(Selector())
+    watch.offer(replace(change(1, "c1", None, "general"), at=NOW + timedelta(seconds=1)))
+    watch.offer(replace(change(2, "c2", None, "planning"), at=NOW + timedelta(seconds=2)))
+    taken = watch.take(Position("store", 2))
+    assert taken is not None
+    assert taken.at == NOW + timedelta(seconds=2)
