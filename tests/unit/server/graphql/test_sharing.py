@@ -55,6 +55,7 @@ LIVE = "{ ... on ModelConfigChange { put { %s } } }"
     [
         "{ viewer { name } }",
         "mutation { signOut(input: {everywhere: false}) { __typename } }",
+        "subscription { componentChanged { __typename } }",
         f"subscription {{ modelConfigChanged {LIVE % 'rollout { applied }'} }}",
         f"subscription {{ modelConfigChanged {LIVE % 'components { edges { node { __typename } } }'} }}",
         FRAGMENTS % "history { edges { node { version } } }",
