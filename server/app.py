@@ -90,7 +90,7 @@ def create_app(
                 announce(start)
             yield
 
-    graphql = _GraphQL()
+    graphql = _GraphQL(settings.public_path)
     return Starlette(
         routes=[
             Route("/graphql", graphql),
@@ -105,14 +105,17 @@ def create_app(
 
 
 class _GraphQL:
-    """The endpoint of the running app, whatever the method."""
+    """The endpoint of the running app, whatever the method. `public_path` is what a proxy takes off in front of it."""
+
+    def __init__(self, public_path: str) -> None:
+        self._public_path = public_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         services: Services = scope["app"].state.services
         # For all that this connection does, in tasks of its own too.
         source.set(scope["client"][0] if scope.get("client") else None)
         log_context.request.set(_request_id(scope))
-        cookie = BrowserCookie.of(scope)
+        cookie = BrowserCookie.of(scope, self._public_path)
         browser_cookie.set(cookie)
         await services.endpoint(scope, receive, send if cookie is None else cookie.sending(send))
 
@@ -206,7 +209,7 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
                 reports=presence,
             ),
             limits=settings.limits,
-            allowed_origins=settings.allowed_origins,
+            allowed_origins=settings.page_origins,
             open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
             on_refusal=refused,
             introduce=presence.connect,

@@ -31,8 +31,8 @@ class BrowserCookie:
         self._header: str | None = None
 
     @classmethod
-    def of(cls, scope: Scope) -> Self | None:
-        """That of a request; None when it comes from no web page."""
+    def of(cls, scope: Scope, public_path: str = "") -> Self | None:
+        """That of a request; None when it comes from no web page. `public_path` is what a proxy took off its path."""
         if scope["type"] != "http" or scope["method"] != "POST":
             return None
         connection = HTTPConnection(scope)
@@ -41,7 +41,7 @@ class BrowserCookie:
             return None
         # Behind a proxy that ends TLS the server itself is asked by http: what the browser sees counts.
         secure = scope["scheme"] == "https" or origin.startswith("https://")
-        return cls(connection.cookies.get(NAME) or None, path=scope["path"], secure=secure)
+        return cls(connection.cookies.get(NAME) or None, path=public_path + scope["path"], secure=secure)
 
     def keep(self, token: str, expires_at: datetime) -> None:
         """Have the browser keep this one from now on."""

@@ -134,7 +134,8 @@ class _Server(uvicorn.Server):
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PING_SECONDS,
                 timeout_graceful_shutdown=CLOSE_SECONDS,
-                proxy_headers=False,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=sorted(settings.trusted_proxies),
                 server_header=False,
                 access_log=False,
                 log_config=None,
@@ -177,5 +178,7 @@ def announce(start: Start) -> None:
 
 
 def _address(settings: Settings) -> str:
+    if settings.public_url:
+        return settings.public_url
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 -- compared, not bound
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from ..store import StoreError, database_location
 
+_PORTS = {"http": 80, "https": 443}
+
 
 def database(url: str) -> str:
     """Check the URL of a database."""
@@ -40,6 +42,28 @@ def origin(text: object) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or text != f"{parts.scheme}://{parts.netloc}":
         raise ValueError("an origin has a scheme and a host and nothing behind them, as in https://console.example.com")
     return text
+
+
+def public_url(url: str) -> str:
+    """The address as a browser would write its origin, and without a slash at its end; empty stays empty."""
+    if not url:
+        return url
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    except (KeyError, ValueError):
+        host = port = ""
+    if not host or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("write it as https://HOST or https://HOST:PORT/PATH, as browsers show it")
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path.rstrip('/')}"
+
+
+def address_or_network(text: object) -> str:
+    try:
+        return str(ipaddress.ip_network(str(text)) if "/" in str(text) else ipaddress.ip_address(str(text)))
+    except ValueError:
+        raise ValueError("a proxy is an IP address, or a network such as 10.0.0.0/8") from None
 
 
 def host_name(text: object) -> str:

@@ -8,12 +8,13 @@ from .setting_values import of_kubernetes
 from .settings_identity import IdentitySettings
 from .settings_limits import LimitSettings
 from .settings_service import ServiceSettings
+from .settings_web import WebSettings
 
 PREFIX = "MODELWIRE_"
 
 
 # The last class has the first settings of the table.
-class Settings(LimitSettings, IdentitySettings, ServiceSettings):
+class Settings(LimitSettings, IdentitySettings, WebSettings, ServiceSettings):
     """How one server process runs. Durations are seconds, sizes bytes."""
 
     model_config = SettingsConfigDict(

@@ -36,8 +36,8 @@ class IdentitySettings(BaseSettings):
         30,
         ge=1,
         le=1_000_000,
-        description="How many attempts to sign in an address has, in every worker; behind a proxy all have one "
-        "address.",
+        description="How many attempts to sign in an address has, in every worker; behind a proxy that is not one of "
+        "the trusted proxies all have one address.",
     )
     oidc_issuer: str = Field(
         "",

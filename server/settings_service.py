@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from ..resolvers.outbound import OutboundPolicy
 from ..store import DatabaseOptions
-from .setting_values import database, host_name, is_loopback, listed, origin
+from .setting_values import database, host_name, is_loopback, listed
 
 
 def _data_dir() -> Path:
@@ -83,10 +83,6 @@ class ServiceSettings(BaseSettings):
         "Solace Agent Mesh shared_config.yaml, or an export of Modelwire. Without it, LLM_SERVICE_ENDPOINT, "
         "LLM_SERVICE_API_KEY, LLM_SERVICE_GENERAL_MODEL_NAME and LLM_SERVICE_PLANNING_MODEL_NAME do, if they are set. "
         "A database to which anything was ever written is left as it is.",
-    )
-    allowed_origins: Annotated[frozenset[str], NoDecode] = Field(
-        frozenset(),
-        description="Web pages of these origins (https://host:port, comma-separated) may use the API besides its own.",
     )
     outbound_private_addresses: bool = Field(
         False,
@@ -174,11 +170,6 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
-
-    @field_validator("allowed_origins", mode="before")
-    @classmethod
-    def _origins(cls, value: object) -> object:
-        return listed(value, origin)
 
     @field_validator("outbound_allowed_hosts", mode="before")
     @classmethod

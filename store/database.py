@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -156,7 +156,9 @@ class Database:
             yield connection
         finally:
             if connection.sync_connection is not None:
-                await _to_the_end(connection.close())
+                # What was read is read, and what was committed is committed. The pool drops a connection that broke.
+                with suppress(StoreUnavailable), self._errors.translated():
+                    await _to_the_end(connection.close())
 
     async def listen(self, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float) -> None:
         """Call `connected`, then `wake` whenever something may have been committed, until the connection breaks or

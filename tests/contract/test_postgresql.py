@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 from postgres import Databases, PostgresServer
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
 from modelwire.store import (
     DatabaseOptions,
@@ -26,6 +26,10 @@ from modelwire.store import (
 )
 
 KEYRING = Keyring.parse("A" * 43)
+END_SESSIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid()"
+)
 
 
 @asynccontextmanager
@@ -144,3 +148,14 @@ async def test_a_connection_that_dies_in_a_transaction_undoes_it(postgres_url: s
             await die(store)
         assert await store.find(alias="a") is None
         assert await write(store, "after") == 2
+
+
+async def test_a_connection_that_breaks_after_a_read_does_not_take_the_read_along(postgres_url: str) -> None:
+    """Found by tests/guarantees (round fan.1): the driver's own error came out of the rollback at the end."""
+    async with opened(postgres_url) as store:
+        async with store._database.read() as connection:
+            found = (await connection.execute(text("SELECT 1"))).scalar_one()
+            with psycopg.connect(postgres_url, autocommit=True) as admin:
+                admin.execute(END_SESSIONS)
+        assert found == 1
+        assert await write(store, "the pool has let go of it") == 2

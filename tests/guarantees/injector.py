@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 from collections import Counter
@@ -19,6 +20,9 @@ from guarantees.world import World
 AT_ONCE = 4
 """So many faults of the network may happen at the same time, and one of processes besides."""
 
+PAUSE_SECONDS = 0.1
+"""The longest between one of them and the next."""
+
 
 class Injector:
     """Injects faults. `tally` has how many of each kind hit somebody."""
@@ -26,31 +30,33 @@ class Injector:
     def __init__(self, world: World) -> None:
         self.tally = Counter[str]()
         self._world = world
-        self._left = 0
+        self._begun = 0
+        self._due = 0
 
     async def run(self, network: Iterator[Fault], count: int, processes: Iterator[Fault], process_count: int) -> None:
-        """`count` of the network, and meanwhile `process_count` others. Raises what goes wrong with a fault itself."""
-        self._left = count
+        """`count` of the network, and `process_count` others one after the other, with an equal share of those of the
+        network beside each. Raises what goes wrong with a fault itself.
+        """
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
-                tasks.create_task(self._disturb(network))
-            for fault in islice(processes, process_count):
+                tasks.create_task(self._disturb(network, count))
+            for number, fault in enumerate(islice(processes, process_count), 1):
+                self._due = count * number // (process_count + 1)
                 began_at = time.time()
                 await process_fault(self._world, fault)
                 self._note(fault, None, began_at)
+            self._due = count
 
-    async def _disturb(self, faults: Iterator[Fault]) -> None:
-        while self._left > 0:
-            fault = next(faults)
-            line = self._line(fault.whom)
-            if line is not None:
+    async def _disturb(self, faults: Iterator[Fault], count: int) -> None:
+        while self._begun < count:
+            if self._begun < self._due and (line := self._line((fault := next(faults)).whom)) is not None:
                 began_at = time.time()
-                self._left -= 1
+                self._begun += 1
                 if await network_fault(line, fault):
                     self._note(fault, line.name, began_at)
                 else:
-                    self._left += 1
-            await asyncio.sleep(0.1 * fault.dice[1])
+                    self._begun -= 1
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))
 
     def _line(self, whom: int) -> Line | None:
         """The first one from there that has a connection to which something can happen."""
@@ -129,6 +135,10 @@ async def process_fault(world: World, fault: Fault) -> None:
             await world.keys[fault.whom % len(world.keys)].revoke()
         case "restore":
             await _restore(world)
+        case "proxy killed":
+            assert world.proxy is not None
+            await world.proxy.kill()
+            await world.proxy.start()
         case _:
             await _database_fault(world, fault)
 

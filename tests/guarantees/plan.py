@@ -21,6 +21,7 @@ NETWORK = {
 """What a line can do to its client's connections, by how often."""
 
 PROCESSES = ("server killed", "server killed at start", "server restarted", "server frozen", "key revoked")
+BEHIND_PROXY = ("proxy killed",)
 BY_DATABASE = {
     "sqlite": ("database locked", "restore"),
     "postgresql": (
@@ -51,12 +52,12 @@ def network_faults(seed: str) -> Iterator[Fault]:
         yield _fault(kind, rng)
 
 
-def process_faults(seed: str, database: str) -> Iterator[Fault]:
+def process_faults(seed: str, database: str, *, behind_proxy: bool = False) -> Iterator[Fault]:
     """Those of processes, of the database and of keys, without end: dealt from a deck that is shuffled anew when it is
     used up, so that all kinds come about equally often.
     """
     rng = random.Random(f"processes {seed}")
-    deck = [*PROCESSES, *BY_DATABASE[database]]
+    deck = [*PROCESSES, *BY_DATABASE[database], *(BEHIND_PROXY if behind_proxy else ())]
     while True:
         rng.shuffle(deck)
         for kind in deck:

@@ -15,6 +15,7 @@ from guarantees.history import History
 from guarantees.injector import Injector
 from guarantees.plan import network_faults, process_faults
 from guarantees.world import world
+from tls import Tls
 
 FAILED = Path(__file__).parents[2] / ".guarantees"
 """Where the histories of rounds lie that broke a promise."""
@@ -43,13 +44,24 @@ class Round:
         )
 
 
-async def play(seed: str, kind: str, database: Database, folder: Path, *, count: int) -> Round:
-    """Inject so many faults, and check the history."""
+async def play(
+    seed: str,
+    kind: str,
+    database: Database,
+    folder: Path,
+    *,
+    count: int,
+    share: int = PROCESS_SHARE,
+    servers: int = 2,
+    tls: Tls | None = None,
+) -> Round:
+    """Inject so many faults, one in `share` of them of processes, and check the history. With `tls` the servers are
+    behind HAProxy."""
     began = time.monotonic()
-    of_processes = count // PROCESS_SHARE
-    async with world(seed, kind, database, folder) as made:
+    of_processes = count // share
+    async with world(seed, kind, database, folder, count=servers, tls=tls) as made:
         injector = Injector(made)
-        network, processes = network_faults(seed), process_faults(seed, kind)
+        network, processes = network_faults(seed), process_faults(seed, kind, behind_proxy=tls is not None)
         await injector.run(network, count - of_processes, processes, of_processes)
         await database.heal()
         await made.settle()
@@ -58,7 +70,8 @@ async def play(seed: str, kind: str, database: Database, folder: Path, *, count:
     broken = violations(history)
     broken |= {f"The log of server {number}": [text] for number, text in enumerate(outputs) if "Traceback" in text}
     if broken:
-        _keep(history, broken, of_processes)
+        processes_again = process_faults(seed, kind, behind_proxy=tls is not None)
+        _keep(history, broken, [fault.kind for fault in islice(processes_again, of_processes)])
     connections = [connection for watch in history.watches for connection in watch.connections]
     return Round(
         seed,
@@ -72,14 +85,14 @@ async def play(seed: str, kind: str, database: Database, folder: Path, *, count:
     )
 
 
-def _keep(history: History, broken: dict[str, list[str]], of_processes: int) -> None:
+def _keep(history: History, broken: dict[str, list[str]], processes: list[str]) -> None:
     FAILED.mkdir(exist_ok=True)
     file = FAILED / f"{history.seed}-{history.database}.json"
     history.save(file)
     # What the seed makes of the plan, besides what of it hit somebody.
     plan = {
         "network": [fault.kind for fault in islice(network_faults(history.seed), len(history.faults))],
-        "processes": [fault.kind for fault in islice(process_faults(history.seed, history.database), of_processes)],
+        "processes": processes,
         "broken": broken,
     }
     file.with_suffix(".plan.json").write_text(json.dumps(plan, indent=1))

@@ -17,6 +17,8 @@ from guarantees.recorders import Component, Signal, Watcher, value_of
 from guarantees.servers import Server
 from guarantees.truth import State
 from guarantees.writers import ALIASES, KEPT, Writer
+from haproxy import PREFIX, HaProxy
+from tls import Tls
 
 from modelwire.store import Change, Keyring, open_store
 
@@ -49,6 +51,8 @@ class World:
     components: list[Component] = field(default_factory=list)
     writers: list[Writer] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
+    proxy: HaProxy | None = None
+    """What all lines lead to; None: they lead to the servers."""
     signal: Signal = field(default_factory=Signal)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -90,6 +94,10 @@ class World:
         except TimeoutError:
             return  # the checkers say who has not
 
+    def positions(self) -> list[tuple[str, int] | None]:
+        """Where the watches are; None: nowhere so far."""
+        return [position for watcher in self.watchers for position in watcher.positions()]
+
     def _settled(self, wanted: dict[str, Held]) -> bool:
         watched = all(position == self.history.final for watcher in self.watchers for position in watcher.positions())
         return watched and all(
@@ -110,17 +118,25 @@ def _row(store: str, change: Change) -> Row:
 
 
 @asynccontextmanager
-async def world(seed: str, kind: str, database: Database, folder: Path) -> AsyncIterator[World]:
-    """A running world, with everybody at work."""
+async def world(
+    seed: str, kind: str, database: Database, folder: Path, *, count: int = 2, tls: Tls | None = None
+) -> AsyncIterator[World]:
+    """A running world of so many servers, with everybody at work and told of a first state. With `tls` they are behind
+    HAProxy."""
     async with AsyncExitStack() as stack:
         environment = {**ENVIRONMENT, "MODELWIRE_DATABASE_URL": database.url}
-        servers = [Server(folder / f"server-{number}", environment) for number in range(2)]
-        for server in servers:
-            stack.push_async_callback(server.close)
-        await asyncio.gather(*(server.start() for server in servers))
+        servers = [Server(folder / f"server-{number}", environment) for number in range(count)]
         admin = Admin([server.url for server in servers], ADMIN_KEY)
         stack.push_async_callback(admin.close)
         made = World(seed, database, History(seed, kind), servers, admin)
+        if tls is not None:
+            made.proxy = HaProxy(folder, tls, [server.port for server in servers])
+            environment.update(made.proxy.settings)
+            await made.proxy.start()
+            stack.push_async_callback(made.proxy.kill)
+        for server in servers:
+            stack.push_async_callback(server.close)
+        await asyncio.gather(*(server.start() for server in servers))
         await _populate(made, stack)
         tasks = [
             asyncio.create_task(each.run(), name=f"{seed} {type(each).__name__}")
@@ -130,6 +146,7 @@ async def world(seed: str, kind: str, database: Database, folder: Path) -> Async
         for component in made.components:
             await component.start()
             stack.push_async_callback(component.stop)
+        await made.signal.until(lambda: None not in made.positions(), SETTLE_SECONDS)
         yield made
         for task in tasks:
             # One that failed says why.
@@ -152,31 +169,35 @@ async def _populate(made: World, stack: AsyncExitStack) -> None:
         key = Key(made.admin, made.history, watches[0].name, watches[0].visible)
         made.keys.append(key)
         made.history.watches.extend(watches)
-        url = f"http://127.0.0.1:{line.port}"
-        seed = f"{made.seed} {number}"
+        url, seed = _url(made, line), f"{made.seed} {number}"
         made.watchers.append(Watcher(url, watches, key.get, signal=made.signal, seed=seed, forgetful=number % 6 == 5))
     for number in range(4):
         line = await _line(made, stack, f"component {number}")
         aliases = [KEPT, *ALIASES[number * 2 : number * 2 + 2]]
-        component = Component(f"http://127.0.0.1:{line.port}", ADMIN_KEY, line.name, aliases, made.signal)
+        component = Component(_url(made, line), ADMIN_KEY, line.name, aliases, made.signal)
         made.components.append(component)
         made.history.components.extend(component.histories)
     for number in range(3):
         line = await _line(made, stack, f"writer {number}")
         seed = f"{made.seed} writer {number}"
         made.writers.append(
-            Writer(f"http://127.0.0.1:{line.port}", ADMIN_KEY, made.history, made.numbers, seed=seed, pause_seconds=0.1)
+            Writer(_url(made, line), ADMIN_KEY, made.history, made.numbers, seed=seed, pause_seconds=0.1)
         )
         stack.push_async_callback(made.writers[-1].close)
 
 
 async def _line(made: World, stack: AsyncExitStack, name: str) -> Line:
-    line = Line(name, [server.port for server in made.servers])
+    ports = [server.port for server in made.servers] if made.proxy is None else [made.proxy.port]
+    line = Line(name, ports)
     line.target = len(made.lines)
     await line.start()
     stack.push_async_callback(line.stop)
     made.lines.append(line)
     return line
+
+
+def _url(made: World, line: Line) -> str:
+    return f"http://127.0.0.1:{line.port}" if made.proxy is None else f"https://127.0.0.1:{line.port}{PREFIX}"
 
 
 def _watches(kept_id: str) -> list[list[WatchHistory]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +73,12 @@ class Writer:
         self._pause_seconds = pause_seconds
         self._known: dict[str, Known] = {}
         self._http = httpx.AsyncClient(
-            base_url=base_url, headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=5
+            base_url=base_url,
+            headers={"authorization": f"Bearer {token}"},
+            trust_env=False,
+            timeout=5,
+            # As the subscriber: it trusts whom SSL_CERT_FILE names.
+            verify=ssl.create_default_context() if base_url.startswith("https:") else False,
         )
         self.allowed = asyncio.Event()
         self.allowed.set()

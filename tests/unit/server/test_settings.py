@@ -138,6 +138,12 @@ def test_what_components_and_kubernetes_set_is_not_warned_about(
         ("feed_poll_seconds", "0", "--feed-poll-seconds: Input should be greater than 0"),
         ("allowed_origins", "console.example.com", "--allowed-origins: an origin has a scheme and a host"),
         ("allowed_origins", "https://console.example.com/", "--allowed-origins: an origin has a scheme and a host"),
+        ("public_url", "example.com/modelwire", "--public-url: write it as https://HOST or https://HOST:PORT/PATH"),
+        ("public_url", "https://me:pw@example.com", "--public-url: write it as https://HOST or https://HOST:PORT/PATH"),
+        ("public_url", "https://example.com:x", "--public-url: write it as https://HOST or https://HOST:PORT/PATH"),
+        ("public_url", "https://example.com/?a=b", "--public-url: write it as https://HOST or https://HOST:PORT/PATH"),
+        ("trusted_proxies", "proxy.example", "--trusted-proxies: a proxy is an IP address, or a network such as"),
+        ("trusted_proxies", "10.0.0.1/8", "--trusted-proxies: a proxy is an IP address, or a network such as"),
         ("outbound_allowed_hosts", "https://h.example", "--outbound-allowed-hosts: a host is a name or an IP address"),
         ("outbound_allowed_hosts", "h.example:80", "--outbound-allowed-hosts: a host is a name or an IP address"),
         ("database_url", "sqlite://", "--database-url: write it as sqlite:///FILE"),
@@ -267,3 +273,24 @@ def test_no_authentication_anywhere_else_is_refused(host: str) -> None:
     with pytest.raises(SettingsError, match=f"--no-auth: needs a loopback address .* and host is {host}"):
         load_settings({"no_auth": True, "host": host})
     assert not Settings(host=host).no_auth
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "origin", "path"),
+    [
+        ("https://example.com", "https://example.com", "https://example.com", ""),
+        ("HTTPS://Example.com:443/", "https://example.com", "https://example.com", ""),
+        ("https://example.com/modelwire/", "https://example.com/modelwire", "https://example.com", "/modelwire"),
+        ("http://[::1]:8080/a/b", "http://[::1]:8080/a/b", "http://[::1]:8080", "/a/b"),
+    ],
+)
+def test_a_public_url_is_an_origin_and_a_path(given: str, url: str, origin: str, path: str) -> None:
+    settings = load_settings({"public_url": given, "allowed_origins": "https://a.example"})
+    assert (settings.public_url, settings.public_path) == (url, path)
+    assert settings.page_origins == {origin, "https://a.example"}
+    assert load_settings().page_origins == frozenset()
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    settings = load_settings({"trusted_proxies": "10.0.0.0/8, 127.0.0.1,::1"})
+    assert settings.trusted_proxies == {"10.0.0.0/8", "127.0.0.1", "::1"}
