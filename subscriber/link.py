@@ -5,28 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
 from typing import TYPE_CHECKING
 from typing import Protocol as Interface
 
-from .acknowledgements import Acknowledgements, Verdict
+from .acknowledgements import MAX_ON_THE_WAY, Acknowledgements, Verdict
 from .backoff import backoff
 from .callbacks import Callbacks
 from .connection import open_socket
-from .errors import (
-    ConnectionFailed,
-    ConnectionLost,
-    LinkError,
-    LinkSilent,
-    OperationFailed,
-    ProtocolError,
-    ProviderClosed,
-)
+from .errors import LinkError, LinkSilent, OperationFailed, ProtocolError, ProviderClosed
 from .forking import release_socket
 from .protocol import Acknowledged, Completed, Event, Failed, Json, Next, Pinged, Ponged, Protocol
+from .retry import Retry, decide, describe, log
 from .status import LinkState, LinkStatus
 from .token import Renewal, TokenSource
 
@@ -54,39 +46,6 @@ class Operation(Interface):
         ...
 
 
-class Retry(Enum):
-    """How to come back."""
-
-    SOON = "with full-jitter backoff"
-    SPREAD = "spread over some seconds, with the whole fleet"
-    SLOW = "slowly, because only a person can change the outcome"
-
-
-def decide(error: Exception) -> Retry:
-    """Decide how to come back after `error`. There is no giving up: only `close()` ends a link.
-
-    SLOW: the server says that the credentials are wrong. Close code 4401 (no or wrong credential at init), HTTP 401 or
-    403 in answer to the handshake (a gateway in front of the server), or a subscription that failed with
-    UNAUTHENTICATED or FORBIDDEN (the key lacks a scope, or is bound to other aliases). A key may be granted later, so
-    it is tried again.
-
-    SPREAD: close code 1012, the server stops; all its subscribers hear it at the same moment.
-
-    SOON: everything else. The server is away, unreachable or broken; 1013 (it could not write to us), 4403 (the token
-    expired: the next one is asked for at the reconnect), any other close; silence; a malformed message; a
-    subscription that ended or failed for another reason; no token to be had; and a bug of our own.
-    """
-    match error:
-        case ConnectionLost(code=4401) | ConnectionFailed(status=401 | 403):
-            return Retry.SLOW
-        case OperationFailed(codes=codes) if codes & {"UNAUTHENTICATED", "FORBIDDEN"}:
-            return Retry.SLOW
-        case ConnectionLost(code=1012):
-            return Retry.SPREAD
-        case _:
-            return Retry.SOON
-
-
 @dataclass(slots=True, eq=False)
 class _Subscription:
     """An operation on the link. `id` is None while it is not subscribed on the present socket."""
@@ -102,14 +61,24 @@ class _Subscription:
 class Link:
     """Keeps operations subscribed. `component` is how this process introduces itself on each new socket.
 
-    `run()` works until it is cancelled. `add` may be called from any thread, before and while it runs.
+    `run()` works until it is cancelled. `add` may be called from any thread, before and while it runs. `on_surplus` is
+    called with the operations for which the server has no room on one socket: they are not the link's any more.
     """
 
-    def __init__(self, url: str, *, token: TokenSource, component: Mapping[str, Json], timing: Timing) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: TokenSource,
+        component: Mapping[str, Json],
+        timing: Timing,
+        on_surplus: Callable[[Link, list[Operation]], None],
+    ) -> None:
         self._url = url
         self._token = token
         self._component = component
         self._timing = timing
+        self._on_surplus = on_surplus
         self._subscriptions: list[_Subscription] = []
         self._acknowledgements = Acknowledgements(str(component.get("instanceId")), self._backoff)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,6 +91,11 @@ class Link:
     @property
     def status(self) -> LinkStatus:
         return self._status
+
+    @property
+    def size(self) -> int:
+        """How many operations it keeps."""
+        return len(self._subscriptions)
 
     def add(self, operation: Operation) -> None:
         """Subscribe to one more operation, now and after every reconnect."""
@@ -290,6 +264,7 @@ class Link:
         When the credentials are good for none of them, `error` is raised: a new socket asks for a new token.
         """
         retry = decide(error)
+        self._give_up_surplus(subscription, error)
         subscription.id, subscription.current = None, False
         if retry is Retry.SLOW:
             subscription.operation.denied()
@@ -298,16 +273,33 @@ class Link:
         # Those with `due` at zero were not tried on this socket yet.
         if retry is Retry.SLOW and all(other.id is None and other.due > 0 for other in self._subscriptions):
             raise error
-        repeated, subscription.last_error = _describe(error) == subscription.last_error, _describe(error)
-        _log(error, retry, f"subscribing again in {delay:.1f} s", repeated=repeated)
-        self._set(self._down(), _describe(error))
+        repeated, subscription.last_error = describe(error) == subscription.last_error, describe(error)
+        log(error, retry, f"subscribing again in {delay:.1f} s", repeated=repeated)
+        self._set(self._down(), describe(error))
         self._wake.set()
+
+    def _give_up_surplus(self, subscription: _Subscription, error: Exception) -> None:
+        """Let go of operations beyond what the server permits on a socket, and raise `error`: a new one has room.
+
+        Also for acknowledgements, which the server counts too. With fewer others before it than those need, it is
+        another limit that this one met.
+        """
+        if not (isinstance(error, OperationFailed) and "LIMIT_EXCEEDED" in error.codes):
+            return
+        before = [each for each in self._subscriptions if each.id and int(each.id) < int(subscription.id or 0)]
+        if (kept := len(before) - MAX_ON_THE_WAY) > 0:
+            surplus = [each for each in self._subscriptions if each not in before[:kept]]
+            for each in surplus:
+                # One by one: another thread may add to them.
+                self._subscriptions.remove(each)
+            self._on_surplus(self, [each.operation for each in surplus])
+            raise error
 
     def _not_renewed(self, error: LinkError, delay: float) -> None:
         """Note it: models are current still, but may not be for long."""
-        repeated = _describe(error) == self._status.last_error
-        _log(error, Retry.SOON, f"trying again in {delay:.1f} s", repeated=repeated)
-        self._set(self._status.state, _describe(error))
+        repeated = describe(error) == self._status.last_error
+        log(error, Retry.SOON, f"trying again in {delay:.1f} s", repeated=repeated)
+        self._set(self._status.state, describe(error))
 
     def _settle(self) -> None:
         """Note that the link is live once all that it carries is current."""
@@ -319,12 +311,12 @@ class Link:
             logger.info("the link to %s is live", self._url)
 
     def _lost(self, error: Exception, retry: Retry, delay: float) -> None:
-        repeated = not self._reached and _describe(error) == self._status.last_error
-        _log(error, retry, f"coming back in {delay:.1f} s", repeated=repeated)
+        repeated = not self._reached and describe(error) == self._status.last_error
+        log(error, retry, f"coming back in {delay:.1f} s", repeated=repeated)
         if retry is Retry.SLOW:
             for subscription in tuple(self._subscriptions):
                 subscription.operation.denied()
-        self._set(self._down(), _describe(error))
+        self._set(self._down(), describe(error))
 
     def _down(self) -> LinkState:
         return LinkState.CONNECTING if self._status.state is LinkState.CONNECTING else LinkState.STALE
@@ -375,22 +367,3 @@ def _operation_failed(errors: tuple[Mapping[str, Json], ...]) -> OperationFailed
             codes.add(code)
     messages = "; ".join(str(error.get("message")) for error in errors)[:500]
     return OperationFailed(f"the server answered the subscription with: {messages}", frozenset(codes))
-
-
-def _describe(error: Exception) -> str:
-    return str(error) if isinstance(error, LinkError) else f"an unexpected {type(error).__name__}"
-
-
-def _log(error: Exception, retry: Retry, what_next: str, *, repeated: bool) -> None:
-    """Log what went wrong: loudly when a person has to act, quietly when it is the same again, bugs with traceback."""
-    if not isinstance(error, LinkError):
-        logger.error("the link failed unexpectedly; %s", what_next, exc_info=error)
-    elif retry is Retry.SLOW:
-        logger.error(
-            "the server refuses this component's credentials: %s; %s. The API key has to be valid, and needs the scope "
-            "model_config:resolve for every alias that the component asks for",
-            error,
-            what_next,
-        )
-    else:
-        logger.log(logging.INFO if repeated else logging.WARNING, "%s; %s", error, what_next)

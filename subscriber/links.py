@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from .token import TokenSource
 
 OPERATIONS_PER_SOCKET = 40
-"""The server permits 50 at a time, and counts those that were ended and still clean up."""
+"""The server permits 50 at a time unless it is set up otherwise. It counts acknowledgements too, and those that were
+ended and still clean up."""
 
 
 class Links:
     """Keeps operations subscribed: the first ones on one link, and further ones on further links.
+
+    A server that permits fewer says so of the first that is too many, and further links get fewer from the start.
 
     `component` is how this process introduces itself on each socket. `run()` works until it is cancelled. `add` may be
     called from any thread, before and while it runs.
@@ -34,8 +37,9 @@ class Links:
         self._token = token
         self._component = component
         self._timing = timing
+        self._per_socket = OPERATIONS_PER_SOCKET
         self._links = [self._link()]
-        self._room = OPERATIONS_PER_SOCKET
+        self._room = self._per_socket
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -52,7 +56,7 @@ class Links:
         with self._lock:
             if self._room == 0:
                 self._links.append(self._link())
-                self._room = OPERATIONS_PER_SOCKET
+                self._room = self._per_socket
             self._room -= 1
             link = self._links[-1]
         link.add(operation)
@@ -92,9 +96,23 @@ class Links:
             link.release_socket()
 
     def _link(self) -> Link:
-        link = Link(self._url, token=self._token, component=self._component, timing=self._timing)
+        link = Link(
+            self._url,
+            token=self._token,
+            component=self._component,
+            timing=self._timing,
+            on_surplus=self._move,
+        )
         link.on_change.add(self._changed)
         return link
+
+    def _move(self, link: Link, operations: list[Operation]) -> None:
+        """Keep them on other links than this one, which has as many as its socket may carry."""
+        with self._lock:
+            self._per_socket = min(self._per_socket, link.size)
+            self._room = max(0, self._per_socket - self._links[-1].size)
+        for operation in operations:
+            self.add(operation)
 
     def _changed(self, old: LinkStatus, new: LinkStatus) -> None:
         self._update(self._status.last_error if new.last_error == old.last_error else new.last_error)

@@ -1,7 +1,7 @@
 import pytest
 
 from modelwire.subscriber import errors
-from modelwire.subscriber.link import Retry, decide
+from modelwire.subscriber.retry import Retry, decide
 
 
 @pytest.mark.parametrize(
