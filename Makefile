@@ -12,7 +12,7 @@ export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup console check-console demo check check-long guarantees bench bench-smoke format lint types imports schema docs check-docs test build lock clean
+.PHONY: help setup console check-console demo check check-long guarantees bench bench-smoke format lint types imports schema docs check-docs test build release lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -92,6 +92,19 @@ format: setup ## Format the code and sort its imports
 
 build: setup ## Build the wheel and the sdist into dist/
 	$(BIN)/python -m build --installer uv
+
+# By version, as far as uv finds them, or by path.
+PYTHONS ?= 3.11 3.13
+
+release: setup ## Build into dist/, with the list of what is in it (CycloneDX), and try it in empty environments of PYTHONS
+	rm -rf dist
+	MODELWIRE_CONSOLE=require $(BIN)/python -m build --installer uv
+	RELEASE_DIST=dist RELEASE_PYTHONS="$(PYTHONS)" $(BIN)/pytest tests/house/test_packaging.py
+	$(BIN)/uv venv --quiet --python $(BIN)/python dist/environment
+	$(BIN)/uv pip install --quiet --python dist/environment/bin/python --constraint constraints.txt --find-links dist "modelwire[server] == $$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/modelwire/__init__.py)"
+	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON --output-file dist/modelwire.cdx.json dist/environment/bin/python
+	cd console && npm sbom --sbom-format cyclonedx --package-lock-only --omit dev > ../dist/modelwire-console.cdx.json
+	rm -rf dist/environment
 
 lock: ## Refresh constraints.txt and the package-lock.json files (every transitive version)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
