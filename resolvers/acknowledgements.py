@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..store import Acknowledgement, ModelConfig, Outcome, Selector, component_id
+from ..store import Acknowledgement, ModelConfig, Outcome, Position, Selector, component_id, tracing
 from .access import Context, Scope
 from .errors import InvalidInput, NotFound, Unavailable, translates_store_errors
 from .validation import can_be_stored
@@ -65,7 +65,10 @@ async def acknowledge(context: Context, request: AcknowledgeRequest) -> Acknowle
         message=None if request.message is None else _for_people(request.message),
         at=datetime.now(UTC),
     )
+    known = [str(Position(context.store.id, config.revision))] if config.version == request.version else []
+    spoken = tracing.begin("modelwire.acknowledge", known, **{"modelwire.outcome": request.outcome.value})
     await reports.acknowledge(acknowledgement)
+    spoken()
     return acknowledgement
 
 

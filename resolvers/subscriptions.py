@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from ..store import FleetEvent, Position, Selector, WatchEvent, WatchSnapshot
+from ..store import FleetEvent, Position, Selector, WatchChange, WatchEvent, WatchSnapshot, tracing
 from .access import Context, Principal, Scope
 from .errors import BadUserInput, Unauthenticated, store_errors_translated
 from .model_configs import require_alias
@@ -121,8 +121,17 @@ async def _events(
                     told = replace(event, reset=True) if reset and isinstance(event, WatchSnapshot) else event
                     if context.observe is not None:
                         context.observe(watched, told)
+                    delivered = tracing.begin("modelwire.deliver", _revisions(told))
                     yield told
+                    # The next one is asked for when this one is sent.
+                    delivered()
                     reset = False
+
+
+def _revisions(event: WatchEvent) -> Iterator[str]:
+    """Those of the changes in an event; what a snapshot has is no news."""
+    for config in event.put if isinstance(event, WatchChange) else ():
+        yield str(Position(event.position.store_id, config.revision))
 
 
 def _require_time(principal: Principal) -> None:

@@ -45,6 +45,7 @@ from .presence import Presence, component_link
 from .revocation import Revocation
 from .security_headers import SecurityHeaders
 from .settings import Settings
+from .tracing import go_on_with_trace
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
@@ -115,6 +116,7 @@ class _GraphQL:
         # For all that this connection does, in tasks of its own too.
         source.set(scope["client"][0] if scope.get("client") else None)
         log_context.request.set(_request_id(scope))
+        go_on_with_trace(scope)
         cookie = BrowserCookie.of(scope, self._public_path)
         browser_cookie.set(cookie)
         await services.endpoint(scope, receive, send if cookie is None else cookie.sending(send))

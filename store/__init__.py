@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import tracing
 from .api_keys import ApiKeys
 from .audit import AuditAction, AuditEntry, AuditEvent, AuditLog
 from .audit_chain import AuditReport, verify_audit_log
@@ -137,5 +138,6 @@ __all__ = [
     "open_store",
     "renew_identity",
     "restore",
+    "tracing",
     "verify_audit_log",
 ]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import select
 
+from . import tracing
 from .access import Access, AccessState
 from .api_keys import ApiKeys
 from .audit import AuditLog
@@ -103,13 +104,15 @@ class Store:
             if transaction is not None and transaction.revision is not None:
                 revision = str(Position(self.id, transaction.revision))
                 logger.info("revision %s was committed by %s", revision, by, extra={"revision": revision})
+                committed(revision)
                 self._call_back()
 
-        async with self._database.write(after_commit) as connection:
-            base = await self._position(connection)
-            transaction = Transaction(connection, self._keyring, base_revision=base.revision, by=by, via=via)
-            yield transaction
-            await transaction.complete()
+        with tracing.writing() as committed:
+            async with self._database.write(after_commit) as connection:
+                base = await self._position(connection)
+                transaction = Transaction(connection, self._keyring, base_revision=base.revision, by=by, via=via)
+                yield transaction
+                await transaction.complete()
 
     async def find(self, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
         """The current config with this id or this alias; give exactly one. None when there is none."""
@@ -188,7 +191,10 @@ class Store:
             await self._position(connection)
             if after < await _compacted_revision(connection):
                 raise Compacted(f"the change log begins behind revision {after}")
-            return await find_changes(connection, after=after, concerning=concerning)
+            found = await find_changes(connection, after=after, concerning=concerning)
+        if concerning is None:
+            tracing.begin("modelwire.feed", (str(Position(self.id, change.revision)) for change in found))()
+        return found
 
     async def history(self, config_id: str, *, first: int, before: int | None = None) -> list[Change]:
         """What the log still has of one config, newest first: `first` of them, or all there are, with a version lower

@@ -11,6 +11,7 @@ from .acknowledgements import Verdict
 from .errors import ConfigRefused, ProtocolError
 from .model import LiteLlm
 from .settings import ModelSettings
+from .tracing import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -163,7 +164,8 @@ class AliasReplica:
 
     def _apply(self, config: events.Config, prepared: Prepared) -> None:
         """Make calls with it from now on."""
-        self._model._use(prepared)
+        with span("modelwire.apply", config.revision, **_attributes(config)):
+            self._model._use(prepared)
         if self._cache is not None:
             self._cache.put(config)
         self._say(config)
@@ -175,7 +177,8 @@ class AliasReplica:
         if in_use is not None and in_use.id != config.id:
             self._unconfigure()
             in_use = None
-        self._model._refuse(refused)
+        with span("modelwire.refuse", config.revision, **_attributes(config), **{"modelwire.reason": refused.reason}):
+            self._model._refuse(refused)
         logger.error(
             "version %s of %r is refused (%s); %s",
             config.version,
@@ -199,6 +202,10 @@ class AliasReplica:
         self._tried = None
         if self._trial is not None:
             self._trial.abandon()
+
+
+def _attributes(config: events.Config) -> dict[str, str | int]:
+    return {"modelwire.alias": config.alias, "modelwire.version": config.version}
 
 
 def _settings(config: events.Config) -> ModelSettings:
