@@ -215,7 +215,7 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
             open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
             on_refusal=refused,
             introduce=presence.connect,
-            sharing=Sharing(SHARED_FIELDS, feed.current),
+            sharing=Sharing(SHARED_FIELDS, feed.current, metrics),
         )
         stack.push_async_callback(endpoint.close)
         revocation = Revocation(store, endpoint)

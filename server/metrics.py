@@ -42,7 +42,7 @@ class Levels:
 
 _LEVELS = {
     "connections": "Websockets and streams that are open.",
-    "subscribers": "Watches of model configs. Watches that are the same, and are served together, count once.",
+    "subscribers": "Subscriptions to model configs.",
     "component_subscribers": "Watches of components.",
     "components": "Components that are connected.",
     "pending_changes": "Changes that watches have not taken yet: one for each config and watch at most.",

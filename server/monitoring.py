@@ -40,9 +40,10 @@ class Monitored:
     def levels(self) -> Levels:
         """What there is at the moment."""
         pool = self.store.pool
+        shared, together = self.endpoint.shared_subscriptions
         return Levels(
             connections=self.endpoint.open_connections,
-            subscribers=self.feed.watching,
+            subscribers=self.feed.watching - together + shared,
             component_subscribers=self.store.fleet.watching,
             components=self.presence.connected,
             pending_changes=self.feed.pending,

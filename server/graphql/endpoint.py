@@ -79,6 +79,11 @@ class GraphQLEndpoint:
         """How many websockets and streams are open."""
         return len(self._connections)
 
+    @property
+    def shared_subscriptions(self) -> tuple[int, int]:
+        """How many subscriptions are served together, and by how many watches."""
+        return (0, 0) if self._groups is None else (self._groups.members, len(self._groups))
+
     def credentials(self) -> set[str]:
         """The credentials with which websockets and streams are open, as far as they can be taken away."""
         return self._connections.credentials()

@@ -270,6 +270,11 @@ class Groups:
         """Who hears what becomes of events."""
         return self._sharing.deliveries
 
+    @property
+    def members(self) -> int:
+        """How many subscriptions are served by them."""
+        return sum(self._members.values())
+
     def __len__(self) -> int:
         return len(self._groups)
 

@@ -67,8 +67,15 @@ async def test_a_change_is_seen_from_its_commit_to_its_use(tmp_path: Path) -> No
             await write("after")
             values = await until(url, lambda values: values["modelwire_acknowledgements_total applied"] == 2)
             assert values["modelwire_commit_to_applied_seconds_count"] == 1
+            # Served together with the first, and counted all the same.
+            async with DynamicModelProvider(url, token=server.admin_key, component="other") as other:
+                await other.get_lite_llm_model("general").wait_ready(timeout_seconds=WAIT_SECONDS)
+                await until(url, lambda values: values["modelwire_subscribers"] == values["modelwire_components"] == 2)
+            values = await until(url, lambda values: values["modelwire_components"] == 1)
             assert values["modelwire_commit_to_applied_seconds_bucket 300.0"] == 1
             assert values["modelwire_commits_total"] == 2
+            assert values["modelwire_commit_to_delivered_seconds_count"] == 1
+            assert values["modelwire_deliveries_total"] >= 2
             assert values["modelwire_revision"] == await store.revision()
             assert values["modelwire_database_connections_max"] == 8
             assert values["modelwire_feed_failing"] == 0
