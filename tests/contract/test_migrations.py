@@ -16,7 +16,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, DateTime, LargeBinary, MetaData, Table, insert
 
-from modelwire.store import AliasPatterns, ModelConfigDraft, Operation, Selector, migrate
+from modelwire.store import (
+    AliasPatterns,
+    ComponentListing,
+    ModelConfigDraft,
+    Operation,
+    Selector,
+    migrate,
+    verify_audit_log,
+)
 from modelwire.store.database import synchronous_transaction
 from modelwire.store.migrate import _alembic_config, _known_revisions
 from modelwire.store.tables import metadata
@@ -105,6 +113,33 @@ async def test_an_upgrade_keeps_all_that_was_there(backend: Backend, revision: s
         async with store.transaction(by="x") as transaction:
             await transaction.delete(team)
         assert transaction.revision == 5
+
+
+@pytest.mark.parametrize("revision", [revision for revision in REVISIONS if revision >= "0006"])
+async def test_an_upgrade_keeps_who_was_there_and_what_was_done(backend: Backend, revision: str) -> None:
+    """The audit log, sessions and components, as the version with schema 0006 wrote them."""
+    url = backend.new_url()
+    with synchronous_transaction(url, write=True) as connection:
+        upgrade(connection, revision)
+        fill(connection, revision)
+    migrate(url)
+    report = await verify_audit_log(url)
+    assert (report.rows, report.problems) == (3, ())
+    async with backend.open(url) as store:
+        assert [entry.action for entry in await store.audit_log.page(first=10)] == [
+            "session.create",
+            "keys.rotate",
+            "access.denied",
+        ]
+        session = await store.sessions.find("s" * 20)
+        assert session is not None
+        assert (session.api_key_id, session.generation, session.ended_at) == ("aaaaaaaaaa", 1, None)
+        at = session.created_at
+        [team] = [config for config in (await store.snapshot(Selector())).configs if config.alias == "team"]
+        [rollout] = (await store.components.rollouts([team.id], now=at)).values()
+        assert (rollout.applied, rollout.refused, rollout.pending, rollout.offline) == (0, 1, 0, 0)
+        [component] = await store.components.page(ComponentListing(), now=at, first=10)
+        assert (component.name, component.labels, component.online) == ("orders-agent", {"zone": "a"}, True)
 
 
 async def test_the_migrations_make_the_tables_that_the_code_works_with(backend: Backend) -> None:
