@@ -202,7 +202,7 @@ async def _start_components(demo: Demo) -> None:
         key = await demo.api.mutate(
             CREATE_API_KEY,
             name=component.name,
-            scopes=["model_config:read", "model_config:resolve"],
+            scopes=["model_config:read", "model_config:resolve", "component:report"],
             aliases=[component.alias],
         )
         child = await demo.processes.start(
@@ -278,7 +278,7 @@ async def live(demo: Demo) -> None:
     """Stay up: say where everything is, and what changes, for ever."""
     demo.narrator.every_answer = False
     typer.secho("\nIt stays up until Ctrl-C", bold=True)
-    say(f"Start page         {demo.server_url}")
+    say(f"Console            {demo.server_url}/#key={demo.admin_key}")
     say(f"GraphQL            {demo.server_url}/graphql (HTTP and websocket)")
     say(f"Model endpoint     {demo.endpoint_url}")
     say(f"Administrator key  {demo.admin_key}")

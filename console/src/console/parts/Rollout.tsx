@@ -24,7 +24,7 @@ export function RolloutBar({ counts }: { counts: RolloutCounts }) {
   const parts = (["applied", "refused", "pending", "offline"] as const).map((kind) => ({ kind, count: counts[kind] }));
   const all = parts.reduce((sum, { count }) => sum + count, 0);
   if (all === 0) {
-    return <span className="quiet">{rolloutText(counts)}</span>;
+    return <span className="quiet unbroken">{rolloutText(counts)}</span>;
   }
   let x = 0;
   return (

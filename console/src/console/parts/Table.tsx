@@ -10,6 +10,8 @@ export interface Column<Row, Order extends string = string> {
   cell: (row: Row) => ReactNode;
   /** what the server calls this order; absent when it has none */
   order?: Order;
+  /** whether its last comes first when it is chosen, as of times */
+  lastFirst?: boolean;
   /** left out where there is no space for it */
   wideOnly?: boolean;
 }
@@ -57,7 +59,7 @@ export function Table<Row, Order extends string = string>(props: Props<Row, Orde
 }
 
 function Header<Row, Order extends string>({
-  column: { title, order, wideOnly },
+  column: { title, order, lastFirst, wideOnly },
   sort,
   onSort,
 }: {
@@ -74,13 +76,14 @@ function Header<Row, Order extends string>({
     );
   }
   const direction = sort?.field === order ? sort.direction : null;
+  const next = direction === null ? (lastFirst ? "DESC" : "ASC") : direction === "ASC" ? "DESC" : "ASC";
   return (
     <th
       scope="col"
       className={className}
       aria-sort={direction === null ? "none" : direction === "ASC" ? "ascending" : "descending"}
     >
-      <button type="button" onClick={() => onSort({ field: order, direction: direction === "ASC" ? "DESC" : "ASC" })}>
+      <button type="button" onClick={() => onSort({ field: order, direction: next })}>
         {title}
         <span aria-hidden="true">{direction === null ? "↕" : direction === "ASC" ? "↑" : "↓"}</span>
       </button>

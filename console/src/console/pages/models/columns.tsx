@@ -41,6 +41,7 @@ export const COLUMNS: ModelColumn[] = [
   {
     title: "Changed",
     order: "UPDATED_AT",
+    lastFirst: true,
     cell: ({ updatedAt, updatedBy }) => (
       <>
         <Time at={updatedAt} />
