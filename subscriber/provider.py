@@ -167,11 +167,13 @@ class DynamicModelProvider:
 
     async def _run(self) -> None:
         """Keep the models current, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            if self._cache is not None:
-                tasks.create_task(self._cache.run(self._links.outdated, self._timing.start_seconds))
-            tasks.create_task(self._trials.run())
-            tasks.create_task(self._links.run())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                if self._cache is not None:
+                    tasks.create_task(self._cache.run(self._links.outdated, self._timing.start_seconds))
+                tasks.create_task(self._links.run())
+        finally:
+            await self._trials.end()
 
     def _make_links(self) -> Links:
         """For this process: operators see each as a component of its own."""

@@ -34,24 +34,21 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 class Trials:
-    """The trials of one component. `run` waits until it is cancelled, and ends them all."""
+    """The trials of one component, in the event loop of its link."""
 
     def __init__(self, timing: Timing) -> None:
         self.timing = timing
         self.room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Nothing of them is left when it returns."""
-        try:
-            await asyncio.Event().wait()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def end(self) -> None:
+        """End them all, when nobody starts one any more; nothing of them is left when it returns."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Have it done, in the event loop of `run`."""
+        """Have it done."""
         task = asyncio.create_task(work, name="modelwire-trial")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
