@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from datetime import datetime
 from typing import Any
 
 import httpx
 from guarantees.history import Credential, History
+from guarantees.recorders import Shown
 
 CREATE = """mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) {
   ... on CreateApiKeyPayload { secret apiKey { id } } ... on UserError { message } } }"""
 REVOKE = """mutation ($input: RevokeApiKeyInput!) { revokeApiKey(input: $input) {
   __typename ... on UserError { message } } }"""
+
+SIGN_IN = """mutation ($input: SignInInput!) { signIn(input: $input) {
+  ... on SignInPayload { accessToken viewer { tokenExpiresAt } } ... on UserError { message } } }"""
 
 
 class Admin:
@@ -53,8 +58,8 @@ class Key:
         self._numbers = itertools.count(1)
         self._current: tuple[str, str, str] | None = None
 
-    async def get(self) -> tuple[str, str]:
-        """The name and the secret of the one that is good now."""
+    async def get(self) -> Shown:
+        """The one that is good now."""
         async with self._lock:
             if self._current is None:
                 name = f"{self._name} {next(self._numbers)}"
@@ -63,7 +68,7 @@ class Key:
                 made = await self._admin.ask(CREATE, input_)
                 self._history.credentials[name] = Credential(name)
                 self._current = (name, made["secret"], made["apiKey"]["id"])
-            return self._current[:2]
+            return (*self._current[:2], None)
 
     async def revoke(self) -> None:
         """Take it from whoever has it. Its end is the moment of the answer."""
@@ -80,3 +85,25 @@ class Key:
         for name, credential in self._history.credentials.items():
             if name.startswith(f"{self._name} "):
                 credential.ended_at = None
+
+
+class Session:
+    """Access tokens that are good for seconds, each for as long as it says. With `renews` the next one is shown before
+    the last one ends.
+    """
+
+    def __init__(self, admin: Admin, history: History, name: str, api_key: str, *, renews: bool) -> None:
+        self._admin = admin
+        self._history = history
+        self._name = name
+        self._api_key = api_key
+        self._renews = renews
+        self._numbers = itertools.count(1)
+
+    async def get(self) -> Shown:
+        """A new one."""
+        made = await self._admin.ask(SIGN_IN, {"apiKey": self._api_key})
+        name, now = f"{self._name} {next(self._numbers)}", time.time()
+        ends_at = datetime.fromisoformat(made["viewer"]["tokenExpiresAt"]).timestamp()
+        self._history.credentials[name] = Credential(name, ends_at)
+        return name, made["accessToken"], now + (ends_at - now) * 0.6 if self._renews else None

@@ -92,18 +92,23 @@ def event(plain: dict[str, Any], at: float) -> Event:
             return Event(at, "bookmark", store, revision)
 
 
+Shown = tuple[str, str, float | None]
+"""The name of a credential, the token, and when it is time for the next one."""
+
+
 class Watcher:
     """One socket at a time, with some watches on it that go on where they were, for ever.
 
-    `credential` gives the name and the token to come with. `seed` decides which document it sends and when it forgets
-    where it was.
+    `credential` gives the name and the token to come with, and when to show another one (None: never); it is then asked
+    again, and the token shown on the open socket. `seed` decides which document it sends and when it forgets where it
+    was.
     """
 
     def __init__(
         self,
         url: str,
         watches: list[WatchHistory],
-        credential: Callable[[], Awaitable[tuple[str, str]]],
+        credential: Callable[[], Awaitable[Shown]],
         *,
         signal: Signal,
         seed: str,
@@ -130,8 +135,8 @@ class Watcher:
         return [_position(watch) for watch in self.watches]
 
     async def _live(self) -> None:
-        name, token = await self._credential()
-        async with asyncio.timeout(SILENCE_SECONDS) as deadline, _socket(self._url) as socket:
+        name, token, due_at = await self._credential()
+        async with asyncio.timeout(SILENCE_SECONDS) as deadline, subscription_socket(self._url) as socket:
             await _send(socket, type="connection_init", payload={"authorization": f"Bearer {token}"})
             if (answer := json.loads(await socket.recv()))["type"] != "connection_ack":
                 raise Unexpected(f"answered {answer}")
@@ -145,6 +150,12 @@ class Watcher:
                     self._take(message)
                     # Each of them has to be heard of.
                     deadline.reschedule(asyncio.get_running_loop().time() + self._patience_seconds())
+                if due_at is not None and time.time() >= due_at:
+                    name, token, due_at = await self._credential()
+                    # From now on, whether the answer comes or not.
+                    for watch in self.watches:
+                        watch.connections[-1].credentials.append(name)
+                    await _send(socket, type="ping", payload={"authorization": f"Bearer {token}"})
 
     def _patience_seconds(self) -> float:
         now = time.monotonic()
@@ -182,7 +193,8 @@ def _position(watch: WatchHistory) -> tuple[str, int] | None:
     return None if last is None else (last.store, last.revision)
 
 
-def _socket(url: str) -> connect:
+def subscription_socket(url: str) -> connect:
+    """A websocket to a server, or to what stands in front of it, that pings by itself no more than its user does."""
     return connect(
         url.replace("http", "ws", 1) + "/graphql",
         subprotocols=[Subprotocol("graphql-transport-ws")],

@@ -16,6 +16,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import httpx
+import psutil
 from guarantees.preloaded import serve
 
 START_SECONDS = 120.0
@@ -75,6 +76,12 @@ class Server:
         assert self._process is not None
         assert self._process.pid is not None
         os.kill(self._process.pid, number)
+
+    def peers(self) -> set[int]:
+        """The ports from which somebody is connected to it."""
+        assert self._process is not None
+        connections = psutil.Process(self._process.pid).net_connections("tcp")
+        return {each.raddr.port for each in connections if each.status == psutil.CONN_ESTABLISHED and each.raddr}
 
     @property
     def _alive(self) -> bool:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from guarantees.credentials import Admin, Key
+from guarantees.credentials import Admin, Key, Session
 from guarantees.databases import Database
 from guarantees.history import Held, History, Row, WatchHistory
 from guarantees.proxy import Line
-from guarantees.recorders import Component, Signal, Watcher, value_of
+from guarantees.recorders import Component, Shown, Signal, Watcher, value_of
 from guarantees.servers import Server
 from guarantees.truth import State
 from guarantees.writers import ALIASES, KEPT, Writer
@@ -32,6 +32,8 @@ ENVIRONMENT = {
     "MODELWIRE_ENCRYPTION_KEYS": KEYS,
     "MODELWIRE_BOOKMARK_SECONDS": "1",
     "MODELWIRE_COMPONENT_LEASE_SECONDS": "5",
+    "MODELWIRE_ACCESS_TOKEN_SECONDS": "8",
+    "MODELWIRE_SIGN_IN_ATTEMPTS_PER_MINUTE": "100000",
 }
 SOME = ["alias-a", "alias-b", "alias-k*"]
 """What a key is bound to that does not open all aliases."""
@@ -58,15 +60,7 @@ class World:
 
     async def note_log(self) -> None:
         """Put the change log of the store as it is now into the history."""
-        store = await open_store(self.database.url, Keyring.parse(KEYS))
-        try:
-            changes = await store.changes(after=0)
-            self.history.final = (store.id, await store.revision())
-            known = {row.store for row in self.history.log}
-            assert store.id not in known, "the log of a store is noted once"
-            self.history.log.extend(_row(store.id, change) for change in changes)
-        finally:
-            await store.close()
+        await note_log(self.database.url, self.history)
 
     async def pause_writers(self) -> None:
         """Until none of them has a mutation under way."""
@@ -105,6 +99,18 @@ class World:
             for component in self.components
             for history in component.histories
         )
+
+
+async def note_log(url: str, history: History) -> None:
+    """Put the change log of a store and its position into the history."""
+    store = await open_store(url, Keyring.parse(KEYS))
+    try:
+        changes = await store.changes(after=0)
+        history.final = (store.id, await store.revision())
+        assert store.id not in {row.store for row in history.log}, "the log of a store is noted once"
+        history.log.extend(_row(store.id, change) for change in changes)
+    finally:
+        await store.close()
 
 
 def _row(store: str, change: Change) -> Row:
@@ -166,11 +172,12 @@ async def _populate(made: World, stack: AsyncExitStack) -> None:
     await first.close()
     for number, watches in enumerate(_watches(kept.id)):
         line = await _line(made, stack, watches[0].name)
-        key = Key(made.admin, made.history, watches[0].name, watches[0].visible)
-        made.keys.append(key)
+        credential = _credential(made, watches[0])
         made.history.watches.extend(watches)
         url, seed = _url(made, line), f"{made.seed} {number}"
-        made.watchers.append(Watcher(url, watches, key.get, signal=made.signal, seed=seed, forgetful=number % 6 == 5))
+        made.watchers.append(
+            Watcher(url, watches, credential, signal=made.signal, seed=seed, forgetful=number % 6 == 5)
+        )
     for number in range(4):
         line = await _line(made, stack, f"component {number}")
         aliases = [KEPT, *ALIASES[number * 2 : number * 2 + 2]]
@@ -184,6 +191,14 @@ async def _populate(made: World, stack: AsyncExitStack) -> None:
             Writer(_url(made, line), ADMIN_KEY, made.history, made.numbers, seed=seed, pause_seconds=0.1)
         )
         stack.push_async_callback(made.writers[-1].close)
+
+
+def _credential(made: World, watch: WatchHistory) -> Callable[[], Awaitable[Shown]]:
+    if watch.name.startswith("session"):
+        renews = watch.name.endswith("renewed")
+        return Session(made.admin, made.history, watch.name, ADMIN_KEY, renews=renews).get
+    made.keys.append(Key(made.admin, made.history, watch.name, watch.visible))
+    return made.keys[-1].get
 
 
 async def _line(made: World, stack: AsyncExitStack, name: str) -> Line:
@@ -202,7 +217,7 @@ def _url(made: World, line: Line) -> str:
 
 def _watches(kept_id: str) -> list[list[WatchHistory]]:
     """What is watched, by sockets."""
-    everything = [[WatchHistory(f"all {number}")] for number in range(5)]
+    everything = [[WatchHistory(f"all {number}")] for number in range(4)]
     single = [[WatchHistory(f"alias {number}", aliases=[alias])] for number, alias in enumerate(ALIASES[:4])]
     several = [[WatchHistory(f"aliases {number}", aliases=ALIASES[number : number + 3])] for number in range(3)]
     by_id = [[WatchHistory(f"id {number}", ids=[kept_id])] for number in range(2)]
@@ -216,4 +231,5 @@ def _watches(kept_id: str) -> list[list[WatchHistory]]:
         ]
         for number in range(3)
     ]
-    return [*everything, *single, *several, *by_id, *mixed, *bound, *crowded]
+    sessions = [[WatchHistory(f"session {number} {how}")] for number in range(2) for how in ("renewed", "over")]
+    return [*everything, *single, *several, *by_id, *mixed, *bound, *sessions, *crowded]

@@ -40,14 +40,14 @@ class Known:
     version: int
 
 
-def content(number: int) -> dict[str, Any]:
-    """All fields of a config whose value is this number."""
+def content(number: int, filling: str = "") -> dict[str, Any]:
+    """All fields of a config whose value is this number. `filling` makes it as long as one likes."""
     return {
         "provider": "openai",
         "model": f"m-{number}",
         "description": f"d-{number}",
         "maxInputTokens": number,
-        "params": {"seed": number},
+        "params": {"seed": number, **({"user": filling} if filling else {})},
     }
 
 
@@ -115,7 +115,7 @@ class Writer:
         self._known = {}
         return False
 
-    async def write(self, alias: str) -> Known:
+    async def write(self, alias: str, *, filling: str = "") -> Known:
         """Create or update the config of this alias, until it is answered."""
         async with asyncio.timeout(120):
             while True:
@@ -123,7 +123,9 @@ class Writer:
                     number, known = next(self._numbers), self._known.get(alias)
                     given = {"id": known.id, "expectedVersion": known.version} if known else {"alias": alias}
                     written = [Written(alias, str(number))]
-                    if await self.step(("update" if known else "create", {**given, **content(number)}, written)):
+                    if await self.step(
+                        ("update" if known else "create", {**given, **content(number, filling)}, written)
+                    ):
                         return self._known[alias]
                 await asyncio.sleep(0.05)
 
