@@ -211,6 +211,25 @@ async def test_who_may_see_other_aliases_is_told_the_difference(store: Store) ->
         assert (list(rollouts(event)), [each.alias for each in event.removed_rollouts]) == (["x"], ["y"])
 
 
+async def test_nothing_is_told_before_it_is_settled_who_lost_access(store: Store) -> None:
+    asked, settled = asyncio.Event(), asyncio.Event()
+
+    async def settle() -> None:
+        asked.set()
+        await settled.wait()
+
+    async with store.fleet.watch(EVERYTHING) as watch:
+        await told(watch, store)
+        store.fleet.deliver_after(settle)
+        await note(store, connected=[ONE])
+        await store.revision()
+        async with asyncio.timeout(WAIT_SECONDS):
+            await asked.wait()
+        assert watch.take() is None
+        settled.set()
+        assert [each.component for each in (await told(watch, store)).members] == [ONE]
+
+
 async def test_what_is_large_comes_in_several_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_watch, "MAX_ENTRIES", 10)
     config = await make(store, "x")
