@@ -12,6 +12,7 @@ release = re.findall(r'__version__ = "(.+)"', (DOCS.parent / "src/modelwire/__in
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_show_copyright = False
 html_title = f"Modelwire {release}"
 # Headings have the anchors that they have on a code host.
 myst_heading_anchors = 4

@@ -77,8 +77,8 @@ def test_every_exception_of_the_subscriber_is_explained() -> None:
 
 
 def test_every_class_of_refusals_is_explained() -> None:
-    classes = set(re.findall(r'ConfigRefused\(\s*"(\w+)"', SOURCES))
-    assert "missing_secret" in classes
+    classes = set(re.findall(r'ConfigRefused\(\s*f?"(\w+)[":]', SOURCES))
+    assert {"missing_secret", "probe_failed"} <= classes
     assert rows("Why a version is refused") == classes
 
 
