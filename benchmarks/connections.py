@@ -24,6 +24,7 @@ def run(lab: Lab) -> list[Figure]:
     loads = {name: lab.load() for name in variants}
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     kib: dict[str, list[float]] = {}
+    base = servers["modelwire"].process.memory_bytes() / 2**20
     for round_ in range(rounds):
         for name, server in servers.items():
             if round_ == 0:
@@ -49,7 +50,8 @@ def run(lab: Lab) -> list[Figure]:
     memory = Figure(
         name="memory of an idle subscriber", unit="KiB", runs=kib, goals=[Goal(over=COMPONENTS, at_most=36)]
     )
-    return [storm, memory]
+    alone = Figure(name="memory of a server with nobody connected", unit="MiB", runs={"modelwire": [base]})
+    return [storm, memory, alone]
 
 
 def _storm(load: Load, server: Server, name: str, count: int, *, close: bool = True) -> float:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 
 TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A
+CONTROL = 0x08
 
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -40,8 +41,11 @@ class FrameCounter:
         """Whether the next byte begins a frame."""
         return not self._left and not self._head
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Kind and payload length of each frame that `data` begins, as soon as its head is there."""
+    def feed(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Kind and payload length of each frame that `data` begins, as soon as its head is there.
+
+        The payload itself is there for pings, pongs and closes, which come when they are whole; else it is empty.
+        """
         if self._left >= len(data):
             self._left -= len(data)
             return
@@ -53,18 +57,18 @@ class FrameCounter:
                 self._head = data[at:]
                 return
             size, length = head
-            yield data[at], length
+            yield data[at], length, data[at + size : at + size + length] if data[at] & CONTROL else b""
             at += size + length
         self._left = at - len(data)
 
 
 def _head(data: bytes, at: int) -> tuple[int, int] | None:
-    """Length of a frame's head and of its payload; None while the head is not whole."""
+    """Length of a frame's head and of its payload; None while the head, or a control frame, is not whole."""
     if len(data) < at + 2:
         return None
     length = data[at + 1]
     if length < 126:
-        return 2, length
+        return None if data[at] & CONTROL and len(data) < at + 2 + length else (2, length)
     size = 4 if length == 126 else 10
     if len(data) < at + size:
         return None

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from .loader import Load
-from .servers import GraphQLServer, ReadyServer, Server, capture_frames, start_modelwire, start_ready, start_stock
+from .servers import (
+    GraphQLServer,
+    ReadyServer,
+    Server,
+    capture_frames,
+    start_etag,
+    start_modelwire,
+    start_ready,
+    start_stock,
+)
 
 _T = TypeVar("_T")
 
@@ -50,7 +59,7 @@ class Lab:
         return load
 
     def start(self, kind: str) -> Any:
-        """A server of this kind: `modelwire`, `stock`, `ceiling` or `broadcast`. Give it back with `stop`."""
+        """A server of this kind: `modelwire`, `stock`, `ceiling`, `broadcast` or `etag`. Give it back with `stop`."""
         server = self._shared.get(kind)
         if server is None:
             server = self._start(kind)
@@ -62,9 +71,9 @@ class Lab:
         if server not in self._shared.values():
             server.process.stop()
 
-    def modelwire(self, **options: Any) -> GraphQLServer:
+    def modelwire(self, *, folder: Path | None = None, **options: Any) -> GraphQLServer:
         """A server that is not shared, with the options of `start_modelwire`."""
-        server = start_modelwire(self.new_folder(), **options)
+        server = start_modelwire(folder or self.new_folder(), **options)
         self._stack.callback(server.process.stop)
         # From its placeholder to a whole configuration.
         server.change()
@@ -78,6 +87,10 @@ class Lab:
             self._stack.callback(stock.process.stop)
             stock.change()
             return stock
+        if kind == "etag":
+            etag = start_etag(self.new_folder())
+            self._stack.callback(etag.process.stop)
+            return etag
         return self._ready(kind)
 
     def _ready(self, kind: str) -> ReadyServer:

@@ -1,23 +1,20 @@
 """How other requests fare while LiteLLM is loaded for the first time.
 
-    python benchmarks/litellm_import.py
-
-Starts servers of its own and measures a small query, one after the other: while nothing else happens, and while the
-first question or call of each kind waits for LiteLLM: `supportedParams`, an import of a model without its provider, and
-`testModelConfig`. All belong together; the numbers alone depend on the machine.
+A small query is asked, one after the other: while nothing else happens, and while the first and the second question or
+call of each kind waits for LiteLLM: `supportedParams`, an import of a model without its provider, and
+`testModelConfig`. Each kind has a server of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 
 import httpx
+
+from .figures import Figure
+from .lab import Lab
+from .servers import AUTHORIZATION, GraphQLServer
 
 QUERY = "{ modelConfigs { edges { node { alias } } } }"
 FIRST = {
@@ -36,8 +33,6 @@ FIRST = {
       ) { ... on TestModelConfigPayload { error { class } } }
     }""",
 }
-IDLE_SECONDS = 5.0
-ADMIN_KEY = "mw_benchmark0_" + "0" * 64
 
 
 async def execute(client: httpx.AsyncClient, query: str) -> float:
@@ -50,65 +45,36 @@ async def execute(client: httpx.AsyncClient, query: str) -> float:
 
 
 async def measure(client: httpx.AsyncClient, until: asyncio.Future[float]) -> list[float]:
-    """The times of one query after the other until the other thing is done, sorted."""
+    """The times of one query after the other until the other thing is done, and at least one."""
     times = []
-    while not until.done():
+    while not (times and until.done()):
         times.append(await execute(client, QUERY))
         await asyncio.sleep(0.01)
-    return sorted(times)
+    return times
 
 
-def report(label: str, times: list[float]) -> None:
-    at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    shown = "  ".join(
-        f"{name} {times[min(int(len(times) * q), len(times) - 1)] * 1000:7.1f} ms" for name, q in at.items()
-    )
-    print(f"{label:<26} {len(times):5d} queries  {shown}")
+def run(lab: Lab) -> list[Figure]:
+    figures = []
+    for name in lab.choose(list(FIRST), ["supportedParams"]):
+        server = lab.modelwire(outbound_private_addresses="true")
+        figures.append(asyncio.run(_beside(server, name, lab.choose(5.0, 0.2))))
+        lab.stop(server)
+    return figures
 
 
-async def run(url: str, name: str) -> None:
-    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+async def _beside(server: GraphQLServer, name: str, idle_seconds: float) -> Figure:
+    url, headers = f"http://127.0.0.1:{server.port}", {"authorization": AUTHORIZATION}
     async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
-        while True:
-            try:
-                await client.get("/readyz")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
         await execute(client, QUERY)
-        idle = asyncio.ensure_future(asyncio.sleep(IDLE_SECONDS, 0.0))
-        report("nothing else happens", await measure(client, idle))
-        first = asyncio.ensure_future(execute(client, FIRST[name]))
-        report(f"first {name}", await measure(client, first))
-        second = asyncio.ensure_future(execute(client, FIRST[name]))
-        report(f"second {name}", await measure(client, second))
-        print(f"the first {name} took {first.result():.2f} s, the second {second.result():.3f} s")
-
-
-def main() -> None:
-    for name in FIRST:
-        serve_and_run(name)
-
-
-def serve_and_run(name: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "modelwire", "serve", f"--data-dir={folder}", f"--port={port}"]
-        environment = {
-            **os.environ,
-            "MODELWIRE_ADMIN_KEY": ADMIN_KEY,
-            "MODELWIRE_OUTBOUND_PRIVATE_ADDRESSES": "true",
-        }
-        server = subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            asyncio.run(asyncio.wait_for(run(f"http://127.0.0.1:{port}", name), 120))
-        finally:
-            server.terminate()
-            server.wait()
-
-
-if __name__ == "__main__":
-    main()
+        runs = {"nothing else": await measure(client, asyncio.ensure_future(asyncio.sleep(idle_seconds, 0.0)))}
+        notes = []
+        for which in ("first", "second"):
+            other = asyncio.ensure_future(execute(client, FIRST[name]))
+            runs[which] = await measure(client, other)
+            notes.append(f"the {which} {name} took {other.result():.2f} s")
+    return Figure(
+        name=f"another query beside {name}",
+        unit="ms",
+        runs={which: [seconds * 1e3 for seconds in times] for which, times in runs.items()},
+        notes=notes,
+    )

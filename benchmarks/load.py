@@ -182,10 +182,11 @@ class Load:
                 raise ConnectionError(f"a socket was not opened: {answer!r}")
             self._counters[fd] = FrameCounter()
         else:
-            kinds = [kind for kind, _ in self._counters[fd].feed(sock.recv(4096))]
-            if PING in kinds:
-                sock.send(client_frame(PONG))
-            if TEXT not in kinds:
+            frames = list(self._counters[fd].feed(sock.recv(4096)))
+            for kind, _, payload in frames:
+                if kind == PING:
+                    sock.send(client_frame(PONG, payload))
+            if all(kind != TEXT for kind, _, _ in frames):
                 return
         sock.send(parts.popleft())
         if not parts:
@@ -203,23 +204,23 @@ class Load:
                 return
         if not size:
             raise ConnectionError("the server cut a socket")
-        for kind, length in counter.feed(bytes(self._view[:size])):
-            self._frame(fd, kind, length)
+        for kind, length, payload in counter.feed(bytes(self._view[:size])):
+            self._frame(fd, kind, length, payload)
 
-    def _frame(self, fd: int, kind: int, length: int) -> None:
+    def _frame(self, fd: int, kind: int, length: int, payload: bytes = b"") -> None:
         if kind == TEXT:
             if length >= self._min_bytes:
                 self._arrivals.append(time.monotonic_ns())
                 if self._churn:
                     self._go_on(fd)
         elif kind == PING:
-            self._sockets[fd].send(client_frame(PONG))
+            self._sockets[fd].send(client_frame(PONG, payload))
         elif kind == PONG:
             now = time.monotonic_ns()
             self._waits.append(now - self._probe_sent)
             self._probe_sent, self._probe_due = 0, now + int(PROBE_SECONDS * 1e9)
         elif kind == CLOSE:
-            raise ConnectionError(f"the server closes a socket: {bytes(self._view[: length + 2])!r}")
+            raise ConnectionError(f"the server closes a socket: {payload!r}")
 
     def _send_probe(self) -> None:
         self._probe_sent = time.monotonic_ns()

@@ -9,8 +9,10 @@ from array import array
 from typing import Any
 
 
-def run_http(*, port: int, heads: str, bodies: list[list[str]], total: int, first: int) -> Any:
-    """Send `total` requests. Each list of `bodies` is one connection's: its requests in turn, over and over.
+def run_http(*, port: int, heads: str, bodies: list[list[str]], total: int, first: int, each: int | None) -> Any:
+    """Send `total` requests, at most `each` (None: any number) on one connection.
+
+    Each list of `bodies` is one connection's: its requests in turn, over and over.
 
     `%d` in a body is `first` and how often that list was gone through. `heads` is a request's head without its length.
     """
@@ -31,7 +33,7 @@ def run_http(*, port: int, heads: str, bodies: list[list[str]], total: int, firs
             latency = connections[fd].receive()
             if latency:
                 latencies.append(latency)
-                if sent < total:
+                if sent < total and (each is None or connections[fd].sent < each):
                     connections[fd].send()
                     sent += 1
     seconds = (time.monotonic_ns() - began) / 1e9
@@ -54,14 +56,14 @@ class _Connection:
         self._head = head
         self._bodies = bodies
         self._first = first
-        self._sent = 0
+        self.sent = 0
         self._at = 0
         self._received = b""
 
     def send(self) -> None:
-        rounds, number = divmod(self._sent, len(self._bodies))
+        rounds, number = divmod(self.sent, len(self._bodies))
         body = self._bodies[number].replace("%d", str(self._first + rounds))
-        self._sent += 1
+        self.sent += 1
         request = f"{self._head}content-length: {len(body.encode())}\r\n\r\n{body}"
         self._at = time.monotonic_ns()
         self._sock.sendall(request.encode())

@@ -90,9 +90,18 @@ class Load:
         self._command("close")
         self._answer()
 
-    def http(self, port: int, head: str, bodies: list[list[str]], total: int, *, first: int = 0) -> Answers:
+    def http(
+        self,
+        port: int,
+        head: str,
+        bodies: list[list[str]],
+        total: int,
+        *,
+        first: int = 0,
+        each: int | None = None,
+    ) -> Answers:
         """Send HTTP requests. See `load_http.run_http`."""
-        self._command("http", port=port, heads=head, bodies=bodies, total=total, first=first)
+        self._command("http", port=port, heads=head, bodies=bodies, total=total, first=first, each=each)
         answer = self._answer()
         busy = answer["cpu"] / answer["seconds"]
         return Answers(answer["seconds"], busy, answer["median"] / 1e9, answer["p99"] / 1e9)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -79,6 +81,16 @@ class MeasuredProcess:
     def failure(self, what: str) -> RuntimeError:
         """An error that shows what the process said last."""
         return RuntimeError(f"{what}; it said:\n{self.log.read_text()[-2000:]}")
+
+    @contextlib.contextmanager
+    def killed_after(self, seconds: float) -> Iterator[None]:
+        """Kill it if the block takes longer: whoever waits for its output sees the end of it."""
+        timer = threading.Timer(seconds, self._process.kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def stop(self) -> None:
         self._process.terminate()

@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from . import churn, connections, fanout, groups
+from . import (
+    churn,
+    connections,
+    fanout,
+    groups,
+    idle,
+    litellm_import,
+    mutations,
+    propagation,
+    queries,
+    stop,
+    subscriber,
+    token_expiry,
+)
 
-BENCHMARKS: dict[str, ModuleType] = {
-    module.__name__.rpartition(".")[2]: module for module in (fanout, groups, connections, churn)
-}
+_MODULES = (
+    fanout,
+    groups,
+    propagation,
+    connections,
+    churn,
+    idle,
+    queries,
+    mutations,
+    subscriber,
+    stop,
+    token_expiry,
+    litellm_import,
+)
+
+BENCHMARKS: dict[str, ModuleType] = {module.__name__.rpartition(".")[2]: module for module in _MODULES}
 """Modules with a docstring that says what is measured, and `run(lab)`, which gives the figures."""

@@ -11,6 +11,7 @@ from .charts import fanout_chart, goals_chart
 from .figures import Figure, number
 from .machine import machine
 from .processes import ROOT
+from .sizing import sizing_table
 
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: written by make bench -->", "<!-- /measured -->"
@@ -72,7 +73,14 @@ class Report:
             yield from figures or ()
 
     def _measured(self, subtitle: str) -> str:
-        lines = [f"Measured {subtitle}.", ""]
+        lines = [
+            f"Measured {subtitle}.",
+            "",
+            "![What one delivery costs the server, Modelwire beside its peers](performance-fanout.svg)",
+            "",
+            "![Each goal, and how far it is met](performance-goals.svg)",
+            "",
+        ]
         if self.failed:
             lines += [f"Failed in this run: {', '.join(self.failed)}.", ""]
         lines += ["| what | goal | median | runs | |", "| --- | --- | --- | --- | --- |"]
@@ -87,4 +95,6 @@ class Report:
         for figure in self._all():
             medians = ", ".join(f"{variant} {number(figure.spread(variant).median)}" for variant in figure.runs)
             lines.append(f"| {figure.name} | {figure.unit} | {medians} |")
+        if sizing := sizing_table(self._figures):
+            lines += ["", "By calculation from these figures, under the assumptions below:", "", *sizing]
         return "\n".join([*lines, ""])

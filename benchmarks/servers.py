@@ -22,6 +22,8 @@ ADMIN_KEY = "mw_benchmark0_" + "0" * 64
 AUTHORIZATION = f"Bearer {ADMIN_KEY}"
 ALIAS = "general"
 
+START_SECONDS = 120.0
+
 MIN_BYTES = 250
 """What tells a snapshot or a change of a config from a bookmark or a pong: both are far from it."""
 
@@ -159,10 +161,11 @@ def start_modelwire(
         environment["MODELWIRE_DATABASE_URL"] = database_url
     arguments = [sys.executable, "-m", "modelwire", "serve", "--port=0", f"--data-dir={folder}"]
     process = MeasuredProcess(arguments, core=SERVER_CORE, log=folder / "log", environment=environment)
-    for line in process.output:
-        if found := re.match(r"Modelwire: +http://[^:]+:(\d+)", line):
-            return GraphQLServer(name, process, int(found[1]), "/graphql")
-    raise process.failure("the server did not start")
+    with process.killed_after(START_SECONDS):
+        for line in process.output:
+            if found := re.match(r"GraphQL: +http://[^:]+:(\d+)/graphql", line):
+                return GraphQLServer(name, process, int(found[1]), "/graphql")
+    raise process.failure("the server did not say where it is")
 
 
 def start_stock(folder: Path) -> GraphQLServer:
@@ -175,6 +178,11 @@ def start_ready(kind: str, folder: Path, frames: tuple[Path, Path]) -> ReadyServ
     """`ceiling` or `broadcast`, with the files of the two frames that it sends."""
     process, port = _start_peer(kind, folder, *map(str, frames))
     return ReadyServer(kind, process, port)
+
+
+def start_etag(folder: Path) -> ReadyServer:
+    """An application that is polled."""
+    return ReadyServer("etag", *_start_peer("etag", folder))
 
 
 def _start_peer(kind: str, folder: Path, *arguments: str) -> tuple[MeasuredProcess, int]:

@@ -1,20 +1,13 @@
 """How long after its token's expiry a socket is closed, when many expire at the same moment.
 
-    python benchmarks/token_expiry.py
-
-Starts a server of its own. All sockets show the same access token of four seconds and watch a config that changes every
-50 ms; some of them stop reading, and thaw 0.3 s after the expiry. For those it says what the close frame comes behind.
+All sockets show the same access token and watch a config that changes every 50 ms; some of them stop reading, and thaw
+0.3 s after the expiry. For those it says what the close frame comes behind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,12 +18,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-SOCKETS = 300
-FROZEN = 20
+from .figures import Figure
+from .lab import Lab
+from .servers import ADMIN_KEY, AUTHORIZATION
+
 THAW_SECONDS = 0.3
-TOKEN_SECONDS = 4.0
 EVENT_SECONDS = 0.05
-ADMIN_KEY = "mw_benchmark0_" + "0" * 64
 
 SIGN_IN = "mutation ($key: String!) { signIn(input: {apiKey: $key}) { ... on SignInPayload { accessToken } } }"
 READ = '{ modelConfig(by: {alias: "general"}) { id version } }'
@@ -95,51 +88,25 @@ async def watch(url: str, token: str, *, frozen: bool) -> Ended:
             return Ended(code, datetime.now(UTC).timestamp() - expires, expires - newest)
 
 
-def report(label: str, ended: list[Ended]) -> None:
-    late = sorted(end.late_seconds * 1000 for end in ended)
-    codes = sorted({end.code for end in ended})
-    print(
-        f"{label:<8} {len(ended):4d} sockets  close code {codes}  after the expiry: p50 {late[len(late) // 2]:.0f} ms  "
-        f"max {late[-1]:.0f} ms  newest event before it: {min(end.margin_seconds for end in ended) * 1000:.0f} ms"
-    )
+def run(lab: Lab) -> list[Figure]:
+    reading, frozen, token_seconds = lab.choose((280, 20, 4.0), (4, 2, 1.0))
+    server = lab.modelwire(access_token_seconds=token_seconds)
+    ended = asyncio.run(_expired(f"http://127.0.0.1:{server.port}", reading, frozen))
+    lab.stop(server)
+    millis = {which: [end.late_seconds * 1e3 for end in ends] for which, ends in ended.items()}
+    every = [end for ends in ended.values() for end in ends]
+    margin = min(end.margin_seconds for end in every) * 1e3
+    codes = ", ".join(str(code) for code in sorted({end.code for end in every}))
+    notes = [f"close codes {codes}; the newest event came {margin:.0f} ms before the expiry"]
+    return [Figure(name="a socket is closed after its token expired", unit="ms", runs=millis, notes=notes)]
 
 
-async def run(url: str) -> None:
-    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+async def _expired(url: str, reading: int, frozen: int) -> dict[str, list[Ended]]:
+    headers = {"authorization": AUTHORIZATION}
     async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60) as client:
-        while True:
-            try:
-                await client.get("/readyz")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
         changing = asyncio.ensure_future(change(client))
         token = (await execute(client, SIGN_IN, key=ADMIN_KEY))["signIn"]["accessToken"]
-        ended = await asyncio.gather(*(watch(url, token, frozen=number < FROZEN) for number in range(SOCKETS)))
+        kinds = [False] * reading + [True] * frozen
+        ended = await asyncio.gather(*(watch(url, token, frozen=kind) for kind in kinds))
         changing.cancel()
-        report("reading", ended[FROZEN:])
-        report("frozen", ended[:FROZEN])
-
-
-def main() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "modelwire", "serve", f"--data-dir={folder}", f"--port={port}"]
-        environment = {
-            **os.environ,
-            "MODELWIRE_ADMIN_KEY": ADMIN_KEY,
-            "MODELWIRE_ACCESS_TOKEN_SECONDS": str(TOKEN_SECONDS),
-        }
-        server = subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            asyncio.run(asyncio.wait_for(run(f"http://127.0.0.1:{port}"), 120))
-        finally:
-            server.terminate()
-            server.wait()
-
-
-if __name__ == "__main__":
-    main()
+    return {"reading": ended[:reading], "frozen": ended[reading:]}

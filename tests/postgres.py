@@ -190,7 +190,8 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _own_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+def own_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """A running server in a folder that goes with it."""
     # Not below pytest's folder: only root may enter that one.
     folder = Path(tempfile.mkdtemp(prefix="modelwire-postgres-"))
     try:
@@ -209,7 +210,7 @@ def postgres() -> Iterator[Databases]:
     """The server that the tests share."""
     existing = os.environ.get(EXISTING_SERVER)
     with contextlib.ExitStack() as stack:
-        url = make_url(existing) if existing else stack.enter_context(_own_server()).url
+        url = make_url(existing) if existing else stack.enter_context(own_server()).url
         databases = Databases(url)
         stack.callback(databases.drop_template)
         yield databases
@@ -227,4 +228,4 @@ def postgres_url(postgres: Databases) -> Iterator[str]:
 def own_postgres() -> Iterator[Callable[..., PostgresServer]]:
     """Starts servers that a test may stop and kill."""
     with contextlib.ExitStack() as stack:
-        yield lambda *, durable=False: stack.enter_context(_own_server(durable=durable))
+        yield lambda *, durable=False: stack.enter_context(own_server(durable=durable))

@@ -52,8 +52,6 @@ async def main() -> None:
             lifespan="off",
             ws="websockets-sansio",
             ws_per_message_deflate=False,
-            # It is so busy with many that it would take its peers for dead.
-            ws_ping_timeout=600.0,
             log_config=None,
             access_log=False,
         )

@@ -1,0 +1,1 @@
+"""Programs that take the place of components. Each prints one line of JSON for what happens to it."""

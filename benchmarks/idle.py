@@ -1,0 +1,65 @@
+"""What components cost that have nothing to hear: 1,000 of them on sockets, beside 1,000 that poll every 10 seconds.
+
+On sockets the server sends pings and bookmarks, answers the components' pings, and renews their lease in the database.
+The peers are polled on connections that are kept, which is less than they would have to do: Strawberry's own handler
+with the query of a component, and a small application that answers 304. Their cost is that of one answer, times 6,000.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .figures import Figure, Goal
+from .lab import Lab
+from .loader import Load
+from .queries import CONNECTIONS, ONE, http_head
+from .servers import ALIAS, GraphQLServer, Server, watch
+
+PING_SECONDS = 15.0
+"""As often as the subscriber does."""
+
+BOOKMARK_SECONDS = 25.0
+"""As often as the server sends them: in a time of this length each subscriber gets one."""
+
+POLL_SECONDS = 10.0
+
+
+def run(lab: Lab) -> list[Figure]:
+    components, rounds, seconds = lab.choose((1_000, 3, BOOKMARK_SECONDS), (50, 1, 1.0))
+    server: GraphQLServer = lab.start("modelwire")
+    stock: GraphQLServer = lab.start("stock")
+    etag: Server = lab.start("etag")
+    holding, polling = lab.load(), lab.load()
+    polls = components * 60 / POLL_SECONDS
+    body = json.dumps({"query": ONE, "variables": {"alias": ALIAS}})
+    head = f'GET /configs/{ALIAS} HTTP/1.1\r\nhost: 127.0.0.1:{etag.port}\r\nif-none-match: "17"\r\n'
+    total = lab.choose(1_000, 40)
+    watch(holding, server, components, component=True)
+    server.process.settle()
+    runs: dict[str, list[float]] = {"modelwire": [], "GraphQL polling, stock": [], "ETag polling": []}
+    for _ in range(rounds):
+        cpu = server.process.cpu_seconds()
+        holding.hold(seconds, ping_seconds=PING_SECONDS)
+        runs["modelwire"].append((server.process.cpu_seconds() - cpu) / seconds * 60)
+        runs["GraphQL polling, stock"].append(polls * _cpu_of_one(polling, stock, http_head(stock), body, total))
+        runs["ETag polling"].append(polls * _cpu_of_one(polling, etag, head, "", total))
+    for load in (holding, polling):
+        load.stop()
+    for each in (server, stock, etag):
+        lab.stop(each)
+    figure = Figure(
+        name=f"{components:,} components with nothing to hear",
+        unit="s of CPU per minute",
+        runs=runs,
+        goals=[
+            Goal(over="modelwire", under="GraphQL polling, stock", at_most=0.02),
+            Goal(over="modelwire", under="ETag polling", at_most=0.15),
+        ],
+    )
+    return [figure]
+
+
+def _cpu_of_one(load: Load, server: Server, head: str, body: str, total: int) -> float:
+    cpu = server.process.cpu_seconds()
+    load.http(server.port, head, [[body]] * CONNECTIONS, total)
+    return (server.process.cpu_seconds() - cpu) / total

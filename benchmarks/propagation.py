@@ -1,0 +1,164 @@
+"""From the commit to the agents: when 32 real component processes use a change, and when another server sees a commit.
+
+The components are processes with the subscriber in them, which all share the core that the server has not. The peer is
+the raw echo: as many processes with the websockets library alone, which get the same frames from an ASGI application.
+What a change takes without anybody listening is taken off of both.
+
+The commits that another server process sees are made by this program, through the store, as a second server would; the
+time is from the end of the transaction to the frame at a subscriber. PostgreSQL tells (NOTIFY); SQLite is asked every
+`feed_poll_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import statistics
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from modelwire.resolvers.merge import draft_of
+from modelwire.server.database import database_url, read_keyring
+from modelwire.server.settings import Settings
+from modelwire.store import Store, open_store
+
+from .figures import Figure, Goal
+from .lab import Lab
+from .processes import LOAD_CORE, MeasuredProcess
+from .servers import ADMIN_KEY, ALIAS, MIN_BYTES, GraphQLServer, Server, init_text, subscribe_text
+from .stores import ENCRYPTION_KEYS, postgresql, settings_of
+
+POLL_SECONDS = 0.2
+
+
+def run(lab: Lab) -> list[Figure]:
+    figures = _applied(lab)
+    figures.append(_seen(lab, "SQLite", None, at_most=POLL_SECONDS * 1e3 * 1.1))
+    if not lab.small:
+        with postgresql(1) as (url,):
+            figures.append(_seen(lab, "PostgreSQL", url, at_most=5))
+    return figures
+
+
+class _Fleet:
+    """Client processes of one kind, and the server whose changes they hear of."""
+
+    def __init__(self, lab: Lab, server: Server, count: int, arguments: list[str]) -> None:
+        self.server = server
+        folder = lab.new_folder()
+        command = [sys.executable, "-m", *arguments]
+        self.clients = [MeasuredProcess(command, core=LOAD_CORE, log=folder / str(n)) for n in range(count)]
+        for _ in range(3):
+            server.change()
+        self.base = statistics.median(self._without(server) for _ in range(9))
+        for client in self.clients:
+            # The first configuration: it listens.
+            self._next(client)
+
+    @staticmethod
+    def _without(server: Server) -> float:
+        began = time.monotonic()
+        server.change()
+        return time.monotonic() - began
+
+    @staticmethod
+    def _next(client: MeasuredProcess) -> float:
+        line = client.output.readline()
+        if not line:
+            raise client.failure("a client ended")
+        return float(json.loads(line)) / 1e9
+
+    def change(self) -> list[float]:
+        """Seconds from the commit until each of them had it, sorted."""
+        began = time.monotonic()
+        self.server.change()
+        return sorted(self._next(client) - began - self.base for client in self.clients)
+
+    def stop(self) -> None:
+        for client in self.clients:
+            client.stop()
+
+
+def _applied(lab: Lab) -> list[Figure]:
+    count, rounds, changes = lab.choose((32, 5, 20), (3, 1, 2))
+    modelwire: GraphQLServer = lab.start("modelwire")
+    ceiling: Server = lab.start("ceiling")
+    url = f"ws://127.0.0.1:{ceiling.port}/"
+    echo = ["benchmarks.clients.echo", url, init_text(), subscribe_text(), str(MIN_BYTES)]
+    component = ["benchmarks.clients.component", f"http://127.0.0.1:{modelwire.port}", ADMIN_KEY, ALIAS]
+    with ExitStack() as stack:
+        fleets = {}
+        for name, server, arguments in (("modelwire", modelwire, component), ("raw echo", ceiling, echo)):
+            fleets[name] = _Fleet(lab, server, count, arguments)
+            stack.callback(fleets[name].stop)
+        medians: dict[str, list[float]] = {name: [] for name in fleets}
+        p99: dict[str, list[float]] = {name: [] for name in fleets}
+        for _ in range(rounds):
+            for name, fleet in fleets.items():
+                delays = sorted(delay for _ in range(changes) for delay in fleet.change())
+                medians[name].append(statistics.median(delays) * 1e3)
+                p99[name].append(delays[len(delays) * 99 // 100] * 1e3)
+    for each in (modelwire, ceiling):
+        lab.stop(each)
+    name = f"commit to applied, {count} component processes"
+    goal = Goal(over="modelwire", under="raw echo", at_most=2)
+    return [
+        Figure(name=f"{name}, p50", unit="ms", runs=medians),
+        Figure(name=f"{name}, p99", unit="ms", runs=p99, goals=[goal]),
+    ]
+
+
+def _seen(lab: Lab, database: str, url: str | None, *, at_most: float) -> Figure:
+    folder = lab.new_folder()
+    options = {} if url is None else {"database_url": url, "encryption_keys": ENCRYPTION_KEYS}
+    server = lab.modelwire(folder=folder, feed_poll_seconds=POLL_SECONDS, **options)
+    settings = settings_of(folder, url)
+    delays = asyncio.run(_delays(server, settings, lab.choose(40, 3)))
+    lab.stop(server)
+    return Figure(
+        name=f"another server process sees a commit, {database}",
+        unit="ms until a subscriber has it",
+        runs={"modelwire": [delay * 1e3 for delay in delays]},
+        goals=[Goal(over="modelwire", at_most=at_most)],
+    )
+
+
+async def _delays(server: GraphQLServer, settings: Settings, commits: int) -> list[float]:
+    store = await open_store(database_url(settings), read_keyring(settings))
+    url = f"ws://127.0.0.1:{server.port}{server.path}"
+    delays = []
+    async with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as socket:
+        await socket.send(init_text())
+        await socket.recv()
+        await socket.send(subscribe_text())
+        await _next_config(socket)
+        for number in range(commits):
+            # At any moment of the server's polling.
+            await asyncio.sleep(random.uniform(0, POLL_SECONDS))
+            arriving = asyncio.create_task(_next_config(socket))
+            await _commit(store, number)
+            committed = time.monotonic()
+            delays.append(await arriving - committed)
+    await store.close()
+    return delays
+
+
+async def _next_config(socket: ClientConnection) -> float:
+    """When the next frame with a config arrived."""
+    while len(await socket.recv()) < MIN_BYTES:
+        pass
+    return time.monotonic()
+
+
+async def _commit(store: Store, number: int) -> None:
+    async with store.transaction(by="benchmark") as transaction:
+        config = await transaction.find(alias=ALIAS)
+        assert config is not None
+        draft = draft_of(config, transaction.open_secrets(config))
+        await transaction.update(config, replace(draft, params={"max_tokens": 100 + number}))
