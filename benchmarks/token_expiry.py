@@ -89,7 +89,7 @@ async def watch(url: str, token: str, *, frozen: bool) -> Ended:
 
 
 def run(lab: Lab) -> list[Figure]:
-    reading, frozen, token_seconds = lab.choose((280, 20, 4.0), (4, 2, 1.0))
+    reading, frozen, token_seconds = lab.choose((280, 20, 4.0), (4, 2, 4.0))
     server = lab.modelwire(access_token_seconds=token_seconds)
     ended = asyncio.run(_expired(f"http://127.0.0.1:{server.port}", reading, frozen))
     lab.stop(server)
