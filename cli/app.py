@@ -23,7 +23,6 @@ app = typer.Typer(
     help="Model configurations for fleets of LLM agents, and the wire that brings every change to each of them.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a conflict, in use, not permitted).",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -92,9 +91,12 @@ app.add_typer(files_app)
 app.add_typer(api_key_app, name="api-key")
 app.add_typer(audit_app, name="audit")
 app.add_typer(database_app)
+# Behind the others in the help.
+schema_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(schema_app)
 
 
-@app.command()
+@schema_app.command()
 def schema(
     check: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with this file: 1 and the difference when it drifted.")

@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -105,6 +105,13 @@ class Assignments:
             if name in sealed:
                 params[name] = None
         return params
+
+
+def keys() -> Iterator[str]:
+    """What can stand in front of the =."""
+    yield from map(_snake, FIELDS)
+    yield from (found.litellm_name for found in AUTH_FIELDS)
+    yield from ("auth", _PARAMS, f"{_PARAMS}.")
 
 
 def parse(arguments: Sequence[str], *, read_stdin: Callable[[str], str] | None = None) -> Assignments:

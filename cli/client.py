@@ -50,7 +50,7 @@ class GraphQLClient:
         given = {"query": query, "variables": variables or {}}
         try:
             response = self._http.post(
-                self.url, json=given, timeout=httpx.Timeout(TIMEOUT_SECONDS, read=timeout_seconds)
+                self.url, json=given, timeout=httpx.Timeout(min(TIMEOUT_SECONDS, timeout_seconds), read=timeout_seconds)
             )
         except httpx.ReadTimeout:
             raise CommandError(

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import Alias, OutputForm, ServerUrl, Token, Yes
+from .completion import complete_assignment
+from .options import Alias, OutputForm, ServerUrl, Token, Wait, WaitTimeout, Yes
 from .output import Output
 
 config_app = typer.Typer(rich_markup_mode=None)
@@ -70,7 +71,12 @@ def get(alias: Alias, url: ServerUrl = None, token: Token = None, output: Output
 def set_(
     alias: Alias,
     assignments: Annotated[
-        list[str] | None, typer.Argument(metavar="key=value", help="What shall change; nothing behind the = clears it.")
+        list[str] | None,
+        typer.Argument(
+            metavar="key=value",
+            help="What shall change; nothing behind the = clears it.",
+            autocompletion=complete_assignment,
+        ),
     ] = None,
     create: Annotated[
         bool, typer.Option("--create", help="Make the config when there is none with this alias.")
@@ -82,6 +88,8 @@ def set_(
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Have the server check it all, and write nothing.")
     ] = False,
+    wait: Wait = False,
+    timeout: WaitTimeout = 60.0,
     url: ServerUrl = None,
     token: Token = None,
     output: OutputForm = Output.TABLE,
@@ -98,7 +106,8 @@ def set_(
     terminal), @FILE a file, env:NAME a variable of this command. os.environ/NAME is stored as it is, and each component
     puts its own variable in its place.
 
-    What is not named stays. Ends with 3, and nothing is changed, when somebody else changes the config meanwhile.
+    What is not named stays. Ends with 3, and nothing is changed, when somebody else changes the config meanwhile; with
+    --wait also when it is changed and a component refused it, or has not spoken of it in time.
 
     \b
     modelwire set general model=openai/gpt-4o api_key=os.environ/OPENAI_API_KEY
@@ -112,12 +121,16 @@ def set_(
         api_key=env:ANTHROPIC_API_KEY --create
     Only if it is still at the version that was looked at:
       modelwire set general model=gpt-4o-mini --expected-version 7
+    And until the whole fleet runs it, in a pipeline:
+      modelwire set general model=gpt-4o-mini --wait --timeout 120
 
     \b
     JSON: {…CONFIG, "created": false, "changed": true,
            "droppedCredentials": false}
       CONFIG as `modelwire list` has it.
       With --validate-only: {"alias": "general", "valid": true}
+      With --wait also "waited": "APPLIED" (or REFUSED, TIMEOUT, SUPERSEDED,
+      DELETED, DENIED), "rollout" and "components" as `modelwire get` has them.
     """
     from .set_command import set_config
 
@@ -128,6 +141,7 @@ def set_(
             create=create,
             expected_version=expected_version,
             validate_only=validate_only,
+            wait_seconds=timeout if wait else None,
             url=url,
             token=token,
             output=output,
@@ -139,7 +153,10 @@ def set_(
 def try_(
     alias: Alias,
     assignments: Annotated[
-        list[str] | None, typer.Argument(metavar="key=value", help="What to try in place of what is stored.")
+        list[str] | None,
+        typer.Argument(
+            metavar="key=value", help="What to try in place of what is stored.", autocompletion=complete_assignment
+        ),
     ] = None,
     url: ServerUrl = None,
     token: Token = None,

@@ -6,10 +6,75 @@ from typing import Annotated, Any
 
 import typer
 
+from .completion import complete_alias
 from .options import OutputForm, ServerUrl, Token
 from .output import Output
 
 fleet_app = typer.Typer(rich_markup_mode=None)
+
+
+@fleet_app.command()
+def watch(
+    aliases: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ALIAS", help="What to watch; all configs without any.", autocompletion=complete_alias),
+    ] = None,
+    allow_env: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-env",
+            metavar="NAME",
+            help="A variable that configs may refer to, as allowed_env of the component has it; * stands for any text.",
+        ),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Show what there is now, and end: 3 when not all of it would be applied.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.0, help="How long --once waits, in seconds.")
+    ] = 30.0,
+    url: ServerUrl = None,
+    token: Token = None,
+    output: OutputForm = Output.TABLE,
+) -> None:
+    """Watch the link and what a component would apply.
+
+    The first thing to reach for when a component does not behave: run it where the component runs, with its token and
+    its environment. It opens the link that components open, shows whether that is connecting, live or stale and why,
+    each version as it comes, and whether a component would apply it. Secrets are hidden. It is no component itself: it
+    acknowledges nothing, and the fleet's figures do not count it. Ctrl-C ends it with 0.
+
+    \b
+    modelwire watch general
+    All that this key may see, for a log:
+      modelwire watch --output json
+    In a container's check, with its variables:
+      modelwire watch general --once
+
+    \b
+    JSON, one object a line:
+      {"at": "…", "type": "link", "state": "live", "url": "ws://…",
+       "error": null, "hint": null}
+      {"at": "…", "type": "config", "status": "WOULD_APPLY", "alias": "general",
+       "id": "…", "version": 3, "reason": null, "message": null, "inUse": 3,
+       "settings": {"model": "openai/gpt-4o"}, "secrets": ["api_key"],
+       "changed": ["model"], …}
+      "status" is WOULD_APPLY, REFUSED (with the class in "reason"), PLACEHOLDER,
+      REMOVED, or ABSENT (no config has the alias).
+    """
+    from .watch_command import watch_configs
+
+    raise typer.Exit(
+        watch_configs(
+            aliases or [],
+            allow_env=allow_env or [],
+            once=once,
+            timeout_seconds=timeout,
+            url=url,
+            token=token,
+            output=output,
+        )
+    )
 
 
 @fleet_app.command()

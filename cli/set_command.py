@@ -10,6 +10,7 @@ import typer
 
 from .apply_command import describe_change
 from .assignments import Assignments, parse
+from .bindings import COMPONENT_READ
 from .client import GraphQLClient, connect
 from .errors import CommandError, ExitCode
 from .model_configs import CONFIG, dropped_credentials, lookup_config, model_text, refusal
@@ -47,6 +48,7 @@ def set_config(
     create: bool,
     expected_version: int | None,
     validate_only: bool,
+    wait_seconds: float | None,
     url: str | None,
     token: str | None,
     output: Output,
@@ -54,6 +56,7 @@ def set_config(
     """Do what the `key=value` arguments say to the config with this alias.
 
     `expected_version` is what it has to be at; None: what it is at now. With `create` it is made when there is none.
+    `wait_seconds` is how long to wait for the fleet; None: not at all. REFUSED when it does not run the version then.
     Raises CommandError: USAGE for arguments that cannot be read, REFUSED when the server says no, FAILED when there is
     no such config.
     """
@@ -63,7 +66,11 @@ def set_config(
             "nothing is to be set: give what shall change as key=value, such as model=gpt-4o", ExitCode.USAGE
         )
     with contextlib.closing(connect(url, token)) as client:
-        before, _ = lookup_config(client, alias)
+        before, scopes = lookup_config(client, alias)
+        if wait_seconds is not None and COMPONENT_READ not in scopes:
+            raise CommandError(
+                "nothing was changed: --wait needs a key with the scope " + COMPONENT_READ, ExitCode.REFUSED
+            )
         if before is None and not create:
             raise CommandError(
                 f"there is no model config with the alias {alias!r}, or none that you may see; --create makes it"
@@ -80,12 +87,20 @@ def set_config(
         "changed": before is None or after["version"] != before["version"],
         "droppedCredentials": written.get("droppedCredentials", False),
     }
-    if output is Output.JSON:
-        print_json({**after, **told})
-    else:
+    if output is Output.TABLE:
         for line in describe_written(after, changes, told):
             typer.echo(line)
-    return ExitCode.DONE
+    rollout = None
+    if wait_seconds is not None:
+        # Only here: it loads the subscriber.
+        from .waiting import code_of, print_rollout, rollout_json, wait_for_rollout
+
+        rollout = wait_for_rollout(after, timeout_seconds=wait_seconds, url=url, token=token)
+    if output is Output.JSON:
+        print_json({**after, **told, **(rollout_json(rollout) if rollout else {})})
+    elif rollout is not None:
+        print_rollout(rollout, timeout_seconds=wait_seconds or 0.0)
+    return code_of(rollout) if rollout else ExitCode.DONE
 
 
 def _write(

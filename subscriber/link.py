@@ -59,7 +59,7 @@ class _Subscription:
 
 
 class Link:
-    """Keeps operations subscribed. `component` is how this process introduces itself on each new socket.
+    """Keeps operations subscribed. `component` is how this process introduces itself on each socket; None: not at all.
 
     `run()` works until it is cancelled. `add` may be called from any thread, before and while it runs. `on_surplus` is
     called with the operations for which the server has no room on one socket: they are not the link's any more.
@@ -70,7 +70,7 @@ class Link:
         url: str,
         *,
         token: TokenSource,
-        component: Mapping[str, Json],
+        component: Mapping[str, Json] | None,
         timing: Timing,
         on_surplus: Callable[[Link, list[Operation]], None],
     ) -> None:
@@ -80,7 +80,7 @@ class Link:
         self._timing = timing
         self._on_surplus = on_surplus
         self._subscriptions: list[_Subscription] = []
-        self._acknowledgements = Acknowledgements(str(component.get("instanceId")), self._backoff)
+        self._acknowledgements = Acknowledgements(str((component or {}).get("instanceId")), self._backoff)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._reached = False
@@ -146,7 +146,7 @@ class Link:
         async with open_socket(self._url, self._timing) as socket:
             self._socket = socket
             protocol = Protocol()
-            hello = {"authorization": f"Bearer {token}", "component": self._component}
+            hello = {"authorization": f"Bearer {token}"} | ({"component": self._component} if self._component else {})
             told = await self._acknowledged(socket, protocol, hello)
             renewal = Renewal(self._token, self._timing, token=token, told=told, on_failure=self._not_renewed)
             for subscription in tuple(self._subscriptions):

@@ -165,16 +165,6 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
     server.kill()
 
 
-@pytest.fixture(scope="module")
-def module_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A running server of one module's own, which may call what runs on this machine."""
-    server = ServerProcess(tmp_path_factory.mktemp("module-server"))
-    server.environment["MODELWIRE_OUTBOUND_PRIVATE_ADDRESSES"] = "true"
-    server.start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture
 async def make_client() -> AsyncIterator[Callable[[ServerProcess, str | None], Client]]:
     """Makes clients of a server, each with the API key that it is given."""

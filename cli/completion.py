@@ -1,0 +1,42 @@
+"""What the shell offers behind a command: silent, and quick, whatever goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+
+import typer
+
+from .errors import CommandError
+
+_TIMEOUT_SECONDS = 1.5
+
+ALIASES = """
+query Aliases($search: String) {
+  modelConfigs(first: 100, filter: {search: $search}) { edges { node { alias } } }
+}
+"""
+
+
+def complete_alias(context: typer.Context, incomplete: str) -> list[str]:
+    """The aliases that begin with this, as the server has them that the command would ask."""
+    from .client import connect
+
+    try:
+        with contextlib.closing(connect(_given(context, "url"), _given(context, "token"))) as client:
+            data = client.execute(ALIASES, {"search": incomplete or None}, timeout_seconds=_TIMEOUT_SECONDS)
+    except CommandError:
+        return []
+    aliases = (edge["node"]["alias"] for edge in data["modelConfigs"]["edges"])
+    return [alias for alias in aliases if alias.startswith(incomplete) and alias.isprintable()]
+
+
+def complete_assignment(incomplete: str) -> list[str]:
+    """The keys that `modelwire set` takes."""
+    from .assignments import keys
+
+    return [key if key.endswith(".") else f"{key}=" for key in keys() if key.startswith(incomplete)]
+
+
+def _given(context: typer.Context, name: str) -> str | None:
+    value = context.params.get(name)
+    return value if isinstance(value, str) else None
