@@ -85,15 +85,16 @@ class _Watching:
             self._ended.set()
 
     def _denied(self) -> None:
+        # The link says why in a moment.
         self._refused = True
-        if self._once:
-            self._code = ExitCode.REFUSED
-            self._ended.set()
 
     def _show_link(self, status: LinkStatus) -> None:
         error, hint = None if status.state == "live" else status.last_error, _REFUSED_HINT if self._refused else None
         if status.state == "live":
             self._refused = False
+        if self._once and self._refused:
+            self._code = ExitCode.REFUSED
+            self._ended.set()
         if self._json:
             self._print(type="link", state=str(status.state), url=self._address, error=error, hint=hint)
             return
@@ -132,7 +133,8 @@ def _sentence(seen: Seen) -> str:
         case "removed":
             return "deleted, renamed away, or not to be seen any more: nothing to make calls with"
     version = f"version {seen.config['version']}"
-    by = f"  ({moment_text(seen.config['updatedAt'])} by {printable(seen.config['updatedBy'])})"
+    at, who = seen.config.get("updatedAt"), seen.config.get("updatedBy")
+    by = f"  ({moment_text(at)} by {printable(who or '')})" if at else ""
     if seen.kind == "placeholder":
         return f"{version} is a placeholder: nothing to make calls with{by}"
     if seen.kind == "refused":
@@ -144,6 +146,8 @@ def _sentence(seen: Seen) -> str:
 
 def _setting_lines(seen: Seen) -> Iterator[str]:
     """The settings of a version: all of the first one that is seen, then those that changed."""
+    if not seen.settings:
+        return
     before = {setting.name: setting for setting in seen.before}
     after = {setting.name: setting for setting in seen.settings}
     for name in sorted(seen.changed):

@@ -163,7 +163,7 @@ class _Held:
         self.version = config.version
         self.in_use = in_use
         self._params = config.litellm_params or {}
-        visible = _VISIBLE | shown["params"].keys()
+        visible = _VISIBLE | (shown.get("params") or {}).keys()
         self.settings = tuple(_setting(name, value, name in visible) for name, value in sorted(self._params.items()))
 
     def changed_since(self, held: _Held | None) -> frozenset[str]:

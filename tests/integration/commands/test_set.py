@@ -20,8 +20,8 @@ async def test_fields_are_set_one_by_one(command: Run, process: Run, create: Any
     assert ended.out.splitlines() == [
         f"{alias} is set, at version 2: openai/gpt-4o",
         '    description: null → "for orders"',
-        "    params.n: 1 → null",
         "    params.temperature: null → 0.2",
+        "    params.n: 1 → null",
     ]
     again = (await command("set", alias, "params.temperature=0.2", "--output", "json")).json
     assert (again["version"], again["created"], again["changed"]) == (2, False, False)
