@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..subscriber.connection import websocket_url
 from ..subscriber.errors import ConfigurationError
-from ..subscriber.link import Link
+from ..subscriber.links import Links
 from ..subscriber.timing import Timing
 from ..subscriber.token import TokenSource
 from .client import DEFAULT_URL
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NO_TOKEN = "none"  # noqa: S105 - it opens nothing
 
 
-def make_link(url: str | None, token: str | None) -> tuple[Link, str]:
+def make_link(url: str | None, token: str | None) -> tuple[Links, str]:
     """A link that keeps operations subscribed and is no component of the fleet, and its address.
 
     Raises CommandError (USAGE).
@@ -39,11 +39,11 @@ def make_link(url: str | None, token: str | None) -> tuple[Link, str]:
     logging.getLogger("modelwire.subscriber").propagate = False
     timing = Timing()
     source = TokenSource(token or local_token(url) or _NO_TOKEN, timeout_seconds=timing.open_seconds)
-    return Link(address, token=source, component=None, timing=timing), address
+    return Links(address, token=source, component=None, timing=timing), address
 
 
 async def follow(
-    link: Link,
+    link: Links,
     operation: Operation,
     *,
     ended: asyncio.Event,

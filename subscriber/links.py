@@ -28,11 +28,11 @@ class Links:
 
     A server that permits fewer says so of the first that is too many, and further links get fewer from the start.
 
-    `component` is how this process introduces itself on each socket. `run()` works until it is cancelled. `add` may be
-    called from any thread, before and while it runs.
+    `component` is how this process introduces itself on each socket; None: not at all. `run()` works until it is
+    cancelled. `add` may be called from any thread, before and while it runs.
     """
 
-    def __init__(self, url: str, *, token: TokenSource, component: Mapping[str, Json], timing: Timing) -> None:
+    def __init__(self, url: str, *, token: TokenSource, component: Mapping[str, Json] | None, timing: Timing) -> None:
         self._url = url
         self._token = token
         self._component = component
