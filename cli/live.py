@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..subscriber.link import Operation
     from ..subscriber.status import LinkStatus
 
+_CANCEL_SECONDS = 1.0
 # A server with --no-auth does not look at it.
 _NO_TOKEN = "none"  # noqa: S105 - it opens nothing
 
@@ -60,6 +61,8 @@ async def follow(
     except TimeoutError:
         return False
     finally:
-        running.cancel()
-        await asyncio.wait([running])
+        # Again when need be: a task group keeps a cancellation to itself when something fails in it at that moment.
+        while not running.done():
+            running.cancel()
+            await asyncio.wait([running], timeout=_CANCEL_SECONDS)
     return True

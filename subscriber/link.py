@@ -118,10 +118,7 @@ class Link:
                 await self._session()
             except ProviderClosed:
                 return
-            except Exception as error:
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    # A task group keeps a cancellation to itself when something failed in it at the same moment.
-                    raise asyncio.CancelledError from error
+            except Exception as error:  # noqa: BLE001 - a link never gives up, whatever went wrong; `_lost` logs it
                 retry = decide(error)
                 if self._reached:
                     delays = self._backoff()
