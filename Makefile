@@ -12,7 +12,7 @@ export LITELLM_LOCAL_MODEL_COST_MAP := True
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup console check-console demo check check-long guarantees bench bench-smoke format lint types imports schema docs check-docs test build release lock clean
+.PHONY: help setup reference console check-console demo check check-long guarantees bench bench-smoke format lint types imports schema docs check-docs test build release lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -105,6 +105,9 @@ release: setup ## Build into dist/, with the list of what is in it (CycloneDX), 
 	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON --output-file dist/modelwire.cdx.json dist/environment/bin/python
 	cd console && npm sbom --sbom-format cyclonedx --package-lock-only --omit dev > ../dist/modelwire-console.cdx.json
 	rm -rf dist/environment
+
+reference: setup ## Write the reference in docs/cli.md anew
+	$(BIN)/python -m modelwire.cli.reference docs/cli.md
 
 lock: ## Refresh constraints.txt and the package-lock.json files (every transitive version)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }

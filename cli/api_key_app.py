@@ -44,11 +44,18 @@ def create(
     \b
     One for a component, which opens what it needs and nothing else:
       modelwire api-key create "orders agent" --alias general --alias "orders/*" \\
-        --scope model_config:read --scope model_config:resolve --scope component:report
+        --scope model_config:read --scope model_config:resolve \\
+        --scope component:report
     One for a person who looks around for a day:
-      modelwire api-key create ada --scope model_config:read --scope audit:read --expires 24h
+      modelwire api-key create ada --scope model_config:read \\
+        --scope audit:read --expires 24h
     Into a file, without showing it:
-      modelwire api-key create ci --scope model_config:write --output json | jq -r .secret > token
+      modelwire api-key create ci --scope model_config:write --output json \\
+        | jq -r .secret > token
+
+    \b
+    JSON: {"apiKey": {"id": "…", "name": "ci", "scopes": ["…"], …},
+           "secret": "mw_…"}
     """
     from .api_key_command import create_key
 
@@ -66,7 +73,12 @@ def list_(
 
     \b
     The ids of the keys that nobody has used yet:
-      modelwire api-key list --output json | jq -r '.apiKeys[] | select(.lastUsedAt == null) | .id'
+      modelwire api-key list --output json \\
+        | jq -r '.apiKeys[] | select(.lastUsedAt == null) | .id'
+
+    \b
+    JSON: {"apiKeys": [{"id": "…", "name": "ci", "scopes": ["…"], …}, …],
+           "more": false}
     """
     from .api_key_command import list_keys
 
@@ -85,6 +97,9 @@ def revoke(
 
     \b
     modelwire api-key revoke k3j9x2q8ab
+
+    \b
+    JSON: {"apiKey": {"id": "…", "revokedAt": "…", …}}
     """
     from .api_key_command import revoke_key
 
@@ -100,6 +115,9 @@ def recover(config: ConfigFile = None, output: OutputForm = Output.TABLE) -> Non
 
     \b
     modelwire api-key recover
+
+    \b
+    JSON: {"id": "…", "secret": "mw_…"}
     """
     with server_extra("api-key recover"):
         from .api_key_recovery import recover_key

@@ -112,7 +112,7 @@ def schema(
       modelwire schema --output json > introspection.json
 
     \b
-    JSON: {"data": {"__schema": {…}}}, the result of GraphQL's introspection query.
+    JSON: {"data": {"__schema": {…}}}, what GraphQL's introspection answers.
       With --check: {"file": "schema.graphql", "same": true}
     """
     with server_extra("schema"):

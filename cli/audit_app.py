@@ -29,11 +29,13 @@ def audit_log(
     \b
     modelwire audit log
     Who was denied lately:
-      modelwire audit log --first 1000 --output json | jq '.entries[] | select(.action == "access.denied")'
+      modelwire audit log --first 1000 --output json \\
+        | jq '.entries[] | select(.action == "access.denied")'
 
     \b
-    JSON: {"entries": [{"sequence": 7, "at": "…", "action": "model_config.update", "actor": "…", "details": {…},
-           "hash": "…"}, …], "more": false}
+    JSON: {"entries": [{"sequence": 7, "at": "…", "actor": "…",
+           "action": "model_config.update", "details": {…}, "hash": "…"}, …],
+           "more": false}
     """
     from .audit_command import show_audit_log
 

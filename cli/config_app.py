@@ -34,11 +34,13 @@ def list_(
     Those that still need a model:
       modelwire list --placeholders
     The aliases that call OpenAI, for a script:
-      modelwire list --provider openai --output json | jq -r '.modelConfigs[].alias'
+      modelwire list --provider openai --output json \\
+        | jq -r '.modelConfigs[].alias'
 
     \b
     JSON: {"modelConfigs": [CONFIG, …], "more": false}
-      CONFIG has the fields of the API's type ModelConfig; "type" in its "auth" names the API's type of it.
+      CONFIG has the fields of the API's type ModelConfig; "type" in its
+      "auth" names the API's type of it.
     """
     from .list_command import list_configs
 
@@ -59,8 +61,10 @@ def get(alias: Alias, url: ServerUrl = None, token: Token = None, output: Output
       modelwire get general --output json | jq .version
 
     \b
-    JSON: {…CONFIG, "rollout": {"applied": 3, …}, "components": [{"state": "APPLIED", …}, …]}
-      CONFIG as `modelwire list` has it; both others are null to keys without component:read.
+    JSON: {…CONFIG, "rollout": {"applied": 3, …},
+           "components": [{"state": "APPLIED", …}, …]}
+      CONFIG as `modelwire list` has it; both others are null to keys without
+      the scope component:read.
     """
     from .list_command import show_config
 
@@ -176,9 +180,11 @@ def try_(
       modelwire test general --output json | jq .error
 
     \b
-    JSON: {"alias": "general", "version": 3, "success": true, "latencySeconds": 0.8, "answer": "…",
-           "toolCalled": true, "promptTokens": 71, "completionTokens": 9, "error": null}
-      With an error: {"class": "AUTHENTICATION", "message": "…"}; the API's enum ModelTestProblem has the classes.
+    JSON: {"alias": "general", "version": 3, "success": true,
+           "latencySeconds": 0.8, "answer": "…", "toolCalled": true,
+           "promptTokens": 71, "completionTokens": 9, "error": null}
+      "error" is else {"class": "AUTHENTICATION", "message": "…"}; the API's
+      enum ModelTestProblem has the classes.
     """
     from .test_command import try_config
 
@@ -232,8 +238,8 @@ def history(
       modelwire history general --first 1 --output json | jq -r '.versions[0].by'
 
     \b
-    JSON: {"id": "…", "alias": "general", "versions": [{"version": 3, "changes": [{"path": ["model"], …}], …}, …],
-           "more": false}
+    JSON: {"id": "…", "alias": "general", "more": false, "versions": [
+           {"version": 3, "changes": [{"path": ["model"], …}], …}, …]}
     """
     from .history_command import show_history
 
@@ -258,7 +264,8 @@ def rollback(
     modelwire rollback general 2
 
     \b
-    JSON: {"id": "…", "alias": "general", "version": 5, "revision": "…", "changed": true, "droppedCredentials": false}
+    JSON: {"id": "…", "alias": "general", "version": 5, "revision": "…",
+           "changed": true, "droppedCredentials": false}
     """
     from .rollback_command import roll_back
 

@@ -28,8 +28,8 @@ def keys_list(config: ConfigFile = None, output: OutputForm = Output.TABLE) -> N
     modelwire keys list
 
     \b
-    JSON: {"keys": [{"name": "…", "given": true, "seals": true, "versions": 12, "modelConfigs": 4}, …],
-           "source": "/…/encryption.key"}
+    JSON: {"keys": [{"name": "…", "given": true, "seals": true, "versions": 12,
+           "modelConfigs": 4}, …], "source": "/…/encryption.key"}
     """
     with server_extra("keys list"):
         from .keys_command import list_keys
@@ -71,11 +71,13 @@ def keys_rotate(
     \b
     With a key file:
       modelwire keys rotate --new-key
-    With MODELWIRE_ENCRYPTION_KEYS, after every server was restarted with the new key in front of the old one:
+    With MODELWIRE_ENCRYPTION_KEYS, after every server was restarted with the
+    new key in front of the old one:
       modelwire keys rotate
 
     \b
-    JSON: {"key": "…", "resealed": 12, "left": 0, "problems": [], "needed": [], "unneeded": ["…"], "retiredTo": "…"}
+    JSON: {"key": "…", "resealed": 12, "left": 0, "problems": [], "needed": [],
+           "unneeded": ["…"], "retiredTo": "…"}
     """
     with server_extra("keys rotate"):
         from .keys_command import rotate_keys

@@ -13,6 +13,7 @@ SERVER_MODULES = frozenset(
         "graphql",
         "jwt",
         "orjson",
+        "prometheus_client",
         "psycopg",
         "pydantic_settings",
         "sqlalchemy",

@@ -37,9 +37,10 @@ def import_(
         | jq '.files[].entries[] | select(.action == "SKIP") | {alias, reason}'
 
     \b
-    JSON: {"files": [{"file": "config.yaml", "dryRun": false, "error": null, "revision": "…",
-           "entries": [{"alias": "gpt-4o", "action": "CREATE", "reason": null, "ignored": []}, …],
-           "ignoredSections": []}, …]}
+    JSON: {"files": [{"file": "config.yaml", "dryRun": false, "error": null,
+           "revision": "…", "ignoredSections": [], "entries": [
+             {"alias": "gpt-4o", "action": "CREATE", "reason": null,
+              "ignored": []}, …]}, …]}
       A file that was refused has "error" and no entries.
     """
     from .import_command import import_files
@@ -97,8 +98,9 @@ def apply(
       modelwire apply models.yaml --yes
 
     \b
-    JSON: {"file": "models.yaml", "entries": [{"alias": "general", "action": "UPDATE", "changes": […], …}, …],
-           "ignoredSections": [], "revision": "…"}
+    JSON: {"file": "models.yaml", "ignoredSections": [], "revision": "…",
+           "entries": [{"alias": "general", "action": "UPDATE",
+                        "changes": […], …}, …]}
       "revision" is null when nothing had to be done.
     """
     from .apply_command import apply_file

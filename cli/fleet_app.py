@@ -99,12 +99,14 @@ def components(
       modelwire components --alias general --online
     Who refused a version, and why:
       modelwire components --output json \\
-        | jq '.components[] | {name, refused: [.bindings[] | select(.state == "REFUSED")]} | select(.refused != [])'
+        | jq '.components[] | {name} + (.bindings[] | select(.state=="REFUSED"))'
 
     \b
-    JSON: {"components": [{"name": "orders-agent", "instanceId": "…", "online": true, "libraryVersion": "…",
-           "bindings": [{"alias": "general", "state": "APPLIED", "desiredVersion": 3, "appliedVersion": 3, …}, …],
-           "moreBindings": false, …}, …], "more": false}
+    JSON: {"components": [{"name": "orders-agent", "instanceId": "…",
+           "online": true, "libraryVersion": "…", "bindings": [
+             {"alias": "general", "state": "APPLIED", "desiredVersion": 3,
+              "appliedVersion": 3, …}, …], "moreBindings": false, …}, …],
+           "more": false}
       The API's enum ComponentBindingState has the states.
     """
     from .components_command import show_components

@@ -97,6 +97,11 @@ def _with_options(table: tuple[Setting, ...]) -> None:
 
     Settings come from environment variables, then files in the folder MODELWIRE_SECRETS_DIR, then modelwire.toml, then
     these options; what comes later wins. Secrets are no options: {secrets} come from the environment or a file.
+
+    \b
+    modelwire serve
+    For other machines too, on PostgreSQL:
+      MODELWIRE_DATABASE_URL=postgresql://… modelwire serve --host 0.0.0.0
     """
 
 

@@ -80,7 +80,9 @@ def wrong_with(line: str) -> str | None:
             command = SERVE if word == "serve" else commands[word]
         elif word.startswith("-"):
             name = word.partition("=")[0]
-            options = {option for parameter in command.params for option in parameter.opts}
+            options = {
+                option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+            }
             if name not in options | {"--help", "-h"}:
                 return f"modelwire {line}: there is no option {name}"
     return None
