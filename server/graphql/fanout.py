@@ -143,6 +143,7 @@ class Group:
 
     def abandon(self) -> None:
         """Nobody is here any more, and nobody comes. The caller cancels `run`."""
+        self.over = True
         for answer in self._answers.values():
             answer.cancel()
 
@@ -174,11 +175,12 @@ class Group:
         wanted = await self._sharing.current()
         while not self.over:
             answer = self._answers.get(since)
-            begun = answer is None or (answer.done() and not _reaches(answer.result(), wanted))
+            begun = answer is None or (answer.done() and not _reaches(_result(answer), wanted))
             if answer is None or begun:
                 answer = self._ask(since)
-            # Others may wait for it too.
-            event = await asyncio.shield(answer)
+            # Others may wait for it too, and who waits is not cancelled with it, as `shield` would have it.
+            await asyncio.wait({answer})
+            event = _result(answer)
             if event is None or begun or _reaches(event, wanted):
                 return event
         return None
@@ -236,6 +238,10 @@ class Group:
         if sent:
             self._sharing.deliveries.delivered(len(sent), event.age_seconds)
         return sent
+
+
+def _result(answer: asyncio.Future[SharedEvent | None]) -> SharedEvent | None:
+    return None if answer.cancelled() else answer.result()
 
 
 def _reaches(event: SharedEvent | None, wanted: Position) -> bool:

@@ -144,7 +144,7 @@ class Member:
     async def _run(self, missed: SharedEvent | None) -> None:
         try:
             if missed is not None and self._way is Way.SHARED:
-                await self._tell(missed)
+                await self._tell(missed, missed.age_seconds)
             last = await self._until_in_step()
             if last is None:
                 self.task = None
@@ -175,14 +175,15 @@ class Member:
                 continue
             if self.position is not None:
                 self._groups.deliveries.caught_up()
-            await self._tell(event)
+            # What was committed while it was away says nothing of how fast events are delivered.
+            await self._tell(event, None)
 
-    async def _tell(self, event: SharedEvent) -> None:
+    async def _tell(self, event: SharedEvent, age_seconds: float | None) -> None:
         self._begin(event.selector)
         if not self._socket.write(event.frame(self.id)):
             await self._socket.send(event.message(self.id).decode(), self.id)
         self._stand_at(event.event)
-        self._groups.deliveries.delivered(1, event.age_seconds)
+        self._groups.deliveries.delivered(1, age_seconds)
 
     async def _follow_alone(self) -> str | None:
         """Serve it by an operation of its own; the last frame, or None when a group can go on from its position."""
@@ -201,6 +202,7 @@ class Member:
                     if isinstance(told, Result):
                         continue
                     self._stand_at(told.event)
+                    self._groups.deliveries.delivered(1, None)
                     if result.errors:
                         self._way = Way.ALONE
                     # It may be another's by now, who sees something else.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +24,7 @@ from modelwire.resolvers.errors import Unauthenticated
 from modelwire.server import app
 from modelwire.server.graphql import websocket
 from modelwire.server.graphql.fanout import Group, Groups
-from modelwire.store import AliasPatterns, ModelConfigDraft
+from modelwire.store import AliasPatterns, BindingsOf, ModelConfigDraft
 
 WATCH = """
 subscription ($by: [ModelConfigRef!], $since: Revision) {
@@ -134,10 +135,16 @@ async def write(server: LiveServer, *, deleted: str | None = None, **models: str
 
 
 @asynccontextmanager
-async def peer(server: LiveServer, token: str = "everything", **options: Any) -> AsyncIterator[Peer]:
+async def peer(
+    server: LiveServer, token: str = "everything", component: str | None = None, **options: Any
+) -> AsyncIterator[Peer]:
+    """A client that is acknowledged; `component`: its name, and its id."""
     url = server.url.replace("http", "ws")
+    payload: dict[str, Any] = {"authorization": f"Bearer {token}"}
+    if component is not None:
+        payload["component"] = {"instanceId": component, "name": component}
     async with connect(url, subprotocols=["graphql-transport-ws"], proxy=None, max_size=None, **options) as socket_:
-        await socket_.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
+        await socket_.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(await socket_.recv())["type"] == "connection_ack"
         yield Peer(socket_)
 
@@ -293,7 +300,7 @@ def assert_ordered(events: list[dict[str, Any]]) -> None:
     held: dict[str, int] = {}
     last = -1
     for event in events:
-        revision = int(event["revision"].rpartition("-")[2])
+        revision = revision_of(event["revision"])
         assert revision >= last
         last = revision
         if event["__typename"] == "ModelConfigSnapshot":
@@ -399,3 +406,229 @@ async def test_a_member_that_completes_is_told_nothing_more_and_may_use_its_id_a
         await write(server, b="m1")
         assert [config["alias"] for config in (await client.next())["put"]] == ["b"]
         assert [config["alias"] for config in (await other.next())["put"]] == ["a"]
+
+
+async def bound(server: LiveServer, id_: str) -> dict[str, int | None]:
+    """What the components that use a config were sent of it: the version, by component."""
+    found = await server.services.store.components.bindings(
+        BindingsOf.CONFIG, [id_], visible=AliasPatterns(), now=datetime.now(UTC), first=100
+    )
+    return {each.component.name: each.delivered_version for each in found.get(id_, []) if each.component.online}
+
+
+async def until_bound(server: LiveServer, id_: str, expected: dict[str, int | None]) -> None:
+    async with asyncio.timeout(120):
+        while await bound(server, id_) != expected:  # noqa: ASYNC110 - presence has no event for it
+            await asyncio.sleep(0.02)
+
+
+async def test_what_each_component_was_sent_is_known_of_members_too(server: LiveServer) -> None:
+    async with AsyncExitStack() as stack:
+        one, two, three = [await stack.enter_async_context(peer(server, component=name)) for name in ("1", "2", "3")]
+        for each in (one, two, three):
+            await each.subscribe("a")
+        (config,) = (await one.next())["modelConfigs"]
+        await until_bound(server, config["id"], {"1": 1, "2": 1, "3": 1})
+        await until(lambda: in_step(server) == 3)
+        await write(server, a="m1")
+        await until_bound(server, config["id"], {"1": 2, "2": 2, "3": 2})
+        # One has no interest any more, one is told alone for a while, and is the only one to be told of what follows.
+        await one.send(type="complete", id="1")
+        await two.send(type="ping", payload={"authorization": "Bearer narrow"})
+        await until_bound(server, config["id"], {"2": 2, "3": 2})
+        three.socket.transport.abort()
+        await until_bound(server, config["id"], {"2": 2})
+        await write(server, a="m2")
+        await until_bound(server, config["id"], {"2": 3})
+
+
+@dataclass
+class Counted:
+    """What a server said of deliveries."""
+
+    members: list[int] = field(default_factory=list)
+    ages: list[float | None] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+    def delivered(self, members: int, seconds: float | None) -> None:
+        self.members.append(members)
+        self.ages.append(seconds)
+
+    def caught_up(self) -> None:
+        self.others["caught up"] += 1
+
+    def fell_behind(self) -> None:
+        self.others["fell behind"] += 1
+
+    def dropped(self) -> None:
+        self.others["dropped"] += 1
+
+
+async def test_deliveries_are_counted_together_with_their_age(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted()
+    monkeypatch.setattr(groups(server), "_sharing", replace(groups(server)._sharing, deliveries=counted))
+    async with peer(server) as one, peer(server) as two:
+        for each in (one, two):
+            await each.subscribe("a", "b")
+            await each.next()
+        await until(lambda: in_step(server) == 2)
+        assert (counted.members, counted.ages) == ([1, 1], [None, None])
+        await write(server, a="m1")
+        for each in (one, two):
+            await each.next()
+        assert counted.members[2:] == [2]
+        assert counted.ages[2] is not None
+        assert counted.ages[2] >= 0
+        assert not counted.others
+        one.socket.transport.pause_reading()
+        while not counted.others["fell behind"]:
+            await write(server, a="x" * 200_000)
+        await write(server, a="m2")
+        await write(server, b="m2")
+        await until(lambda: in_step(server) == 1)
+        one.socket.transport.resume_reading()
+        await until(lambda: in_step(server) == 2, 120)
+        # What its buffers take decides how often.
+        assert set(counted.others) == {"fell behind", "caught up"}
+
+
+async def test_members_on_every_server_of_a_database_are_told(tmp_path: Path, postgres_url: str, tokens: Any) -> None:
+    async with AsyncExitStack() as stack:
+        options = {"database_url": postgres_url, "encryption_keys": "A" * 43, "admin_key": ADMIN}
+        servers = [await stack.enter_async_context(live_server(tmp_path / name, **options)) for name in ("one", "two")]
+        await write(servers[0], a="m0")
+        members = [await stack.enter_async_context(peer(server)) for server in servers * 3]
+        for each in members:
+            await each.subscribe("a")
+            (config,) = (await each.next())["modelConfigs"]
+            assert config["model"] == "m0"
+        for server in servers:
+            await until(lambda server=server: in_step(server) == 3)  # type: ignore[misc]
+        for number in range(1, 6):
+            await write(servers[number % 2], a=f"m{number}")
+        for each in members:
+            while (event := await each.change())["put"][0]["model"] != "m5":
+                pass
+            assert event["put"][0]["version"] == 6
+            assert_ordered(each.events)
+
+
+ADMIN = "mw_canary0123_" + "c0ffee" * 10 + "dead"
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_whatever_members_do_they_converge_and_are_told_nothing_twice(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """They come, freeze for a while, leave and resume, and renew, while others write: at the end each has the state."""
+    # Bookmarks come in between, too.
+    monkeypatch.setattr(server.services.feed, "_bookmark_seconds", 0.2)
+    rng = random.Random(seed)
+    replicas = [Replica(server, random.Random(f"{seed} {number}")) for number in range(8)]
+    async with asyncio.timeout(240):
+        tasks = [asyncio.create_task(replica.live()) for replica in replicas]
+        for number in range(60):
+            aliases = rng.sample(["a", "b", "c"], rng.randint(1, 2))
+            exists = await server.services.store.find(alias="c") is not None
+            deleted = "c" if exists and "c" not in aliases and rng.random() < 0.5 else None
+            size = 150_000 if rng.random() < 0.2 else 10
+            await write(server, deleted=deleted, **{alias: f"{number}-".ljust(size, "x") for alias in aliases})
+            await asyncio.sleep(0)
+        await write(server, a="last", b="last", c="last")
+        for replica in replicas:
+            replica.finishing = True
+        await asyncio.gather(*tasks)
+
+
+class Replica:
+    """A subscriber of everything that it may see, on one socket after the other."""
+
+    def __init__(self, server: LiveServer, rng: random.Random) -> None:
+        self.server = server
+        self.rng = rng
+        self.finishing = False
+        self.models: dict[str, str] = {}
+        self.versions: dict[str, int] = {}
+        self.position: str | None = None
+        # In whose sight the position was told.
+        self.token = "everything"
+
+    async def live(self) -> None:
+        while not await self.connected():
+            pass
+
+    async def connected(self) -> bool:
+        """One socket's life; True when all is told."""
+        async with peer(self.server, self.token, max_queue=1) as client:
+            await client.subscribe(since=self.position)
+            for _ in range(10_000 if self.finishing else self.rng.randint(1, 12)):
+                self.take(await client.next())
+                if self.finishing and set(self.models.values()) == {"last"} and len(self.models) == 3:
+                    return True
+                if self.finishing:
+                    continue
+                match self.rng.randrange(6):
+                    case 0:
+                        client.socket.transport.pause_reading()
+                        await asyncio.sleep(self.rng.random() / 10)
+                        client.socket.transport.resume_reading()
+                    case 1:
+                        await client.send(type="ping", payload={"authorization": "Bearer same"})
+                    case 2:
+                        await client.send(type="ping", payload={"authorization": "Bearer narrow"})
+                        while not (event := await client.next()).get("reset"):
+                            self.take(event)
+                        self.take(event)
+                        assert set(self.models) <= {"a"}
+                        await client.send(type="ping", payload={"authorization": "Bearer everything"})
+                        while not (event := await client.next()).get("reset"):
+                            self.take(event)
+                        self.take(event)
+        return False
+
+    def take(self, event: dict[str, Any]) -> None:
+        old = -1 if self.position is None else revision_of(self.position)
+        assert revision_of(event["revision"]) >= old
+        self.position = event["revision"]
+        if event["__typename"] == "ModelConfigSnapshot":
+            self.models, self.versions = {}, {}
+        for gone in event.get("removed", []):
+            del self.models[gone["alias"]], self.versions[gone["id"]]
+        for config in event.get("modelConfigs", []) + event.get("put", []):
+            assert self.versions.get(config["id"], 0) < config["version"]
+            self.versions[config["id"]] = config["version"]
+            if config["model"] is not None:
+                self.models[config["alias"]] = config["model"]
+
+
+def revision_of(position: str) -> int:
+    return int(position.rpartition("-")[2])
+
+
+async def test_rights_that_change_before_the_first_event_are_those_of_it(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its group, whose only member it was, is given up while it waits for it."""
+    gate, follow = asyncio.Event(), Group._follow
+
+    async def held(self: Group, since: Any) -> AsyncIterator[Any]:
+        await gate.wait()
+        async for event in follow(self, since):
+            yield event
+
+    def asked() -> list[Any]:
+        return [group.key.rights.aliases.patterns for group in groups(server)._groups.values()]
+
+    async with peer(server) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(Group, "_follow", held)
+            await client.subscribe()
+            await until(lambda: asked() == [None])
+            await client.send(type="ping", payload={"authorization": "Bearer narrow"})
+            await until(lambda: asked() == [("a", "general")])
+            gate.set()
+            event = await client.next()
+        assert (event["__typename"], event["reset"]) == ("ModelConfigSnapshot", False)
+        assert {config["alias"] for config in event["modelConfigs"]} == {"a", "general"}
