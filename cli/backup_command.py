@@ -16,6 +16,7 @@ from .asking import confirm
 from .database import database_settings
 from .errors import CommandError, ExitCode
 from .output import Output, print_json
+from .progress import working
 
 
 def make_backup(file: Path, config: Path | None, *, force: bool, output: Output) -> None:
@@ -25,7 +26,7 @@ def make_backup(file: Path, config: Path | None, *, force: bool, output: Output)
     settings = database_settings(config)
     if file.exists() and not force:
         raise CommandError(f"{file} is there already: give another name, or --force", ExitCode.REFUSED)
-    with _errors_told():
+    with _errors_told(), working(f"Copying to {file}"):
         copied = back_up(database_url(settings), file, replace=force)
     if output is Output.JSON:
         _print_json(file, copied)

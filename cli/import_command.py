@@ -14,6 +14,7 @@ from .client import GraphQLClient, connect
 from .errors import ExitCode
 from .files import import_input
 from .output import Output, print_json, printable
+from .progress import working
 
 IMPORT_MODEL_CONFIGS = """
 mutation Import($input: ImportModelConfigsInput!) {
@@ -51,7 +52,8 @@ def import_files(files: list[Path], *, dry_run: bool, url: str | None, token: st
 
 
 def _import(client: GraphQLClient, path: Path, given: dict[str, Any], *, dry_run: bool) -> FileResult:
-    result = client.execute(IMPORT_MODEL_CONFIGS, {"input": {**given, "dryRun": dry_run}})["importModelConfigs"]
+    with working(f"Importing {path}"):
+        result = client.execute(IMPORT_MODEL_CONFIGS, {"input": {**given, "dryRun": dry_run}})["importModelConfigs"]
     if result.pop("__typename") == "ImportModelConfigsPayload":
         return FileResult(path=path, dry_run=dry_run, payload=result)
     return FileResult(path=path, dry_run=dry_run, payload=None, refusal=result["message"])
