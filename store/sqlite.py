@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, Executable, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from . import sqlite_cursor
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
 from .options import DatabaseOptions
 
@@ -64,6 +65,12 @@ def configure(engine: Engine, _options: DatabaseOptions, *, prepare: bool) -> No
     Connections with the execution option `write` take the database's one write lock at once, instead of failing later
     on because another writer was between. `prepare` also makes the settings that the file keeps.
     """
+
+    if engine.dialect.is_async:
+
+        @event.listens_for(engine, "do_connect")
+        def on_do_connect(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
+            options["async_creator_fn"] = sqlite_cursor.connect
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
