@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,48 +14,17 @@ from playwright.async_api import Browser, expect
 from modelwire.subscriber import DynamicModelProvider
 
 from .accessibility import serious_problems
-from .conftest import ADMIN_KEY, Visit, serving
+from .conftest import ADMIN_KEY, Visit, ask, assert_clean, create, serving, signed_in, update
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 READY_SECONDS = 60.0
-UPDATE = """
-mutation ($input: UpdateModelConfigInput!) {
-  updateModelConfig(input: $input) { ... on UpdateModelConfigPayload { modelConfig { version } } }
-}
-"""
-CREATE = """
-mutation ($input: CreateModelConfigInput!) {
-  createModelConfig(input: $input) { ... on CreateModelConfigPayload { modelConfig { id } } }
-}
-"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     async with serving(tmp_path_factory.mktemp("operations")) as site:
         yield site
-
-
-async def execute(site: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as client:
-        answer = (await client.post(f"{site}/graphql", json={"query": query, "variables": variables})).json()
-    assert "errors" not in answer
-    data: dict[str, Any] = answer["data"]
-    return data
-
-
-async def make(site: str, alias: str) -> str:
-    """Make a model config; its id."""
-    created = await execute(site, CREATE, {"input": {"alias": alias, "provider": "openai", "model": "gpt-4o"}})
-    id_: str = created["createModelConfig"]["modelConfig"]["id"]
-    return id_
-
-
-async def update(site: str, config_id: str, version: int, **fields: Any) -> None:
-    """Make the version behind this one."""
-    updated = await execute(site, UPDATE, {"input": {"id": config_id, "expectedVersion": version, **fields}})
-    assert updated == {"updateModelConfig": {"modelConfig": {"version": version + 1}}}
 
 
 @asynccontextmanager
@@ -68,21 +35,9 @@ async def component(site: str, name: str, alias: str) -> AsyncIterator[DynamicMo
         yield provider
 
 
-async def opened(visit: Visit, site: str, path: str) -> None:
-    """Go to a page of the console, signed in."""
-    await visit.page.goto(f"{site}/#key={ADMIN_KEY}")
-    await expect(visit.page.get_by_role("row", name="planning")).to_be_visible()
-    await visit.page.goto(f"{site}/#{path}")
-
-
-def assert_clean(visit: Visit, site: str) -> None:
-    assert visit.problems == []
-    assert {urlsplit(address).netloc for address in visit.addresses} == {urlsplit(site).netloc}
-
-
 async def test_components_come_and_go_while_one_looks(visit: Visit, site: str) -> None:
-    await make(site, "seen")
-    await opened(visit, site, "/components")
+    await create(site, "seen")
+    await signed_in(visit, site, "/components")
     await expect(visit.page.get_by_role("heading", name="Components")).to_be_visible()
     async with component(site, "seen-agent", "seen"):
         row = visit.page.get_by_role("row", name="seen-agent")
@@ -100,9 +55,9 @@ async def test_components_come_and_go_while_one_looks(visit: Visit, site: str) -
 
 
 async def test_a_rollout_shows_who_runs_what_and_who_refused_why(visit: Visit, site: str) -> None:
-    config_id = await make(site, "rolled")
+    config_id = await create(site, "rolled")
     async with component(site, "rolled-a", "rolled"), component(site, "rolled-b", "rolled"):
-        await opened(visit, site, f"/models/{config_id}/rollout")
+        await signed_in(visit, site, f"/models/{config_id}/rollout")
         await expect(visit.page.get_by_text("2 of 2 applied")).to_be_visible()
         await expect(visit.page.get_by_role("img", name="2 components applied it: half within")).to_be_visible()
         await update(site, config_id, 1, auth={"apiKey": {"apiKey": "os.environ/NOT_SET_HERE_API_KEY"}})
@@ -115,10 +70,10 @@ async def test_a_rollout_shows_who_runs_what_and_who_refused_why(visit: Visit, s
 
 
 async def test_versions_are_compared_and_rolled_back_to(visit: Visit, site: str) -> None:
-    config_id = await make(site, "versioned")
+    config_id = await create(site, "versioned")
     await update(site, config_id, 1, model="gpt-4.1", auth={"apiKey": {"apiKey": "sk-history-canary"}})
     await update(site, config_id, 2, description="talks")
-    await opened(visit, site, f"/models/{config_id}/history")
+    await signed_in(visit, site, f"/models/{config_id}/history")
     await visit.page.get_by_role("button", name="Compare version 1 with").click()
     comparison = visit.page.get_by_role("region", name="Comparison")
     for text in ("gpt-4o", "gpt-4.1", "talks", "a secret, which was changed"):
@@ -134,15 +89,15 @@ async def test_versions_are_compared_and_rolled_back_to(visit: Visit, site: str)
 
 
 async def test_a_change_made_elsewhere_joins_the_history(visit: Visit, site: str) -> None:
-    config_id = await make(site, "growing")
-    await opened(visit, site, f"/models/{config_id}/history")
+    config_id = await create(site, "growing")
+    await signed_in(visit, site, f"/models/{config_id}/history")
     await expect(visit.page.get_by_role("heading", name="Version 1")).to_be_visible()
     await update(site, config_id, 1, description="new")
     await expect(visit.page.get_by_role("heading", name="Version 2")).to_be_visible()
 
 
 async def test_a_key_is_shown_once_and_revoked(visit: Visit, site: str) -> None:
-    await opened(visit, site, "/keys")
+    await signed_in(visit, site, "/keys")
     await visit.page.get_by_role("button", name="New key").click()
     # Nothing but the keyboard from here on: the dialog takes the focus, and Enter in a field creates.
     await visit.page.keyboard.press("Tab")
@@ -171,7 +126,7 @@ async def test_a_key_is_shown_once_and_revoked(visit: Visit, site: str) -> None:
 
 
 async def test_the_last_administrator_key_is_asked_about_twice(visit: Visit, site: str) -> None:
-    await opened(visit, site, "/keys")
+    await signed_in(visit, site, "/keys")
     await visit.page.get_by_role("row", name="administrator").get_by_role("button", name="Revoke").click()
     dialog = visit.page.get_by_role("dialog")
     await dialog.get_by_role("button", name="Revoke").click()
@@ -182,7 +137,7 @@ async def test_the_last_administrator_key_is_asked_about_twice(visit: Visit, sit
 
 
 async def test_a_key_without_a_name_is_refused_at_its_field(visit: Visit, site: str) -> None:
-    await opened(visit, site, "/keys")
+    await signed_in(visit, site, "/keys")
     await visit.page.get_by_role("button", name="New key").click()
     await visit.page.get_by_role("button", name="Create key").click()
     name = visit.page.get_by_label("Name")
@@ -191,12 +146,12 @@ async def test_a_key_without_a_name_is_refused_at_its_field(visit: Visit, site: 
 
 
 async def test_the_audit_log_says_who_did_what(visit: Visit, site: str) -> None:
-    await make(site, "audited")
-    await opened(visit, site, "/audit")
+    await create(site, "audited")
+    await signed_in(visit, site, "/audit")
     row = visit.page.get_by_role("row", name="alias audited")
     await expect(row).to_contain_text("model_config.create")
     await expect(row).to_contain_text("api_key:browser001")
-    await make(site, "audited-later")
+    await create(site, "audited-later")
     await visit.page.get_by_role("button", name="Refresh").click()
     await expect(visit.page.get_by_role("row", name="alias audited-later")).to_be_visible()
     assert_clean(visit, site)
@@ -204,14 +159,14 @@ async def test_the_audit_log_says_who_did_what(visit: Visit, site: str) -> None:
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 async def test_the_pages_are_accessible(browser: Browser, site: str, scheme: str, width: int) -> None:
-    config_id = await make(site, f"accessible-{scheme}")
+    config_id = await create(site, f"accessible-{scheme}")
     await update(site, config_id, 1, model="gpt-4.1")
     page = await browser.new_page(
         color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 844}
     )
     visit = Visit(page)
     async with component(site, f"accessible-{scheme}", f"accessible-{scheme}"):
-        await opened(visit, site, "/models")
+        await signed_in(visit, site)
         for path, text in (
             ("/components", f"accessible-{scheme}"),
             ("/keys", "administrator"),
@@ -228,11 +183,11 @@ async def test_the_pages_are_accessible(browser: Browser, site: str, scheme: str
 
 
 async def test_a_page_without_its_scope_is_not_offered(visit: Visit, site: str) -> None:
-    made = await execute(
+    made = await ask(
         site,
         "mutation ($input: CreateApiKeyInput!) "
         "{ createApiKey(input: $input) { ... on CreateApiKeyPayload { secret } } }",
-        {"input": {"name": "reader", "scopes": ["model_config:read"]}},
+        input={"name": "reader", "scopes": ["model_config:read"]},
     )
     await visit.page.goto(f"{site}/#key={made['createApiKey']['secret']}")
     navigation = visit.page.get_by_role("navigation", name="Pages")

@@ -2,6 +2,7 @@ import { useEffect, useState } from "react";
 import { useQuery } from "urql";
 import { useParams } from "wouter";
 import { ModelHistoryDocument, type VersionRowFragment } from "../../../gql/graphql";
+import { useRefresh } from "../../parts/hooks";
 import { Empty, Failure, Loading } from "../../parts/states";
 import { Time } from "../../parts/Time";
 import { useMay } from "../../signed";
@@ -19,7 +20,12 @@ export function HistoryPage() {
   const [compared, setCompared] = useState<number | null>(null);
   const [target, setTarget] = useState<number | null>(null);
   const mayWrite = useMay("model_config:write");
-  const [{ data, error }, ask] = useQuery({ query: ModelHistoryDocument, variables: { id, after }, requestPolicy: "network-only" });
+  const [{ data, error, fetching, stale }, ask] = useQuery({
+    query: ModelHistoryDocument,
+    variables: { id, after },
+    requestPolicy: "network-only",
+  });
+  const again = useRefresh(fetching || stale, () => ask({ requestPolicy: "network-only" }));
   const model = data?.modelConfig;
 
   useEffect(() => {
@@ -27,8 +33,10 @@ export function HistoryPage() {
     setVersions((known) => merged(known, read));
   }, [model]);
   useModelEvents((event) => {
-    if (event.__typename === "ModelConfigChange" && event.put.some((config) => config.id === id)) setAfter(null);
-    ask({ requestPolicy: "network-only" });
+    if (event.__typename === "ModelConfigChange" && [...event.put, ...event.removed].some((config) => config.id === id)) {
+      setAfter(null);
+      again();
+    }
   });
 
   if (model === null) {
@@ -41,7 +49,7 @@ export function HistoryPage() {
   const shown = compared === null ? null : versions.find(({ version }) => version === compared);
   return (
     <ModelPage id={id} alias={model?.alias} title="History">
-      {error !== undefined && <Failure error={error} onRetry={() => ask({ requestPolicy: "network-only" })} />}
+      {error !== undefined && <Failure error={error} onRetry={again} />}
       {model === undefined && error === undefined && <Loading what="the history" />}
       {model !== undefined && shown != null && (
         <section className="panel" aria-label="Comparison">
