@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,6 +37,9 @@ class ApiKeys:
         self._access = access
         self._seen: dict[str, tuple[AccessState, ApiKey]] = {}
         self._uses: dict[str, datetime] = {}
+        # A look at the database that has not begun, and what is asked for until then.
+        self._next_look: tuple[set[str], asyncio.Task[dict[str, ApiKey]]] | None = None
+        self._looking = asyncio.Lock()
 
     async def add(self, key: ApiKey, *, action: AuditAction = AuditAction.API_KEY_CREATE) -> None:
         """Keep a new key; `action` is what the audit log calls it. Raises StoreError when one with this id exists."""
@@ -72,12 +76,27 @@ class ApiKeys:
         process could last read opens what is in its memory until the database is back, and nothing newer.
         """
         try:
-            return (await self.find_many([id])).get(id)
+            return (await self._look_with_others(id)).get(id)
         except StoreUnavailable:
             state, key = self._seen.get(id, (None, None))
             if key is None or state != self._access.state or self._access.age_seconds > MEMORY_SECONDS:
                 raise
             return key
+
+    async def _look_with_others(self, key_id: str) -> dict[str, ApiKey]:
+        """What a look that begins after this call finds: one for all who ask while another one is under way."""
+        if self._next_look is None:
+            ids: set[str] = set()
+            self._next_look = ids, asyncio.create_task(self._look(ids), name="look for API keys")
+        wanted, look = self._next_look
+        wanted.add(key_id)
+        # Who is cancelled must not take it from the others.
+        return await asyncio.shield(look)
+
+    async def _look(self, ids: set[str]) -> dict[str, ApiKey]:
+        async with self._looking:
+            self._next_look = None
+            return await self.find_many(ids)
 
     async def find_many(self, ids: Collection[str]) -> dict[str, ApiKey]:
         """Those of these keys that there are, by id, revoked and expired ones too: never from memory."""

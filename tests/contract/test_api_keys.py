@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -256,3 +256,30 @@ async def test_a_revocation_is_in_the_chain_of_the_audit_log(store: Store, url: 
     await store.api_keys.revoke(KEY.id, by="api_key:a", at=NOW, check=anything)
     report = await verify_audit_log(url)
     assert (report.rows, report.problems) == (2, ())
+
+
+async def test_who_asks_at_the_same_time_shares_a_look_that_begins_after_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[set[str]] = []
+    find_many = store.api_keys.find_many
+
+    async def counted(ids: Collection[str]) -> dict[str, ApiKey]:
+        looks.append(set(ids))
+        return await find_many(ids)
+
+    monkeypatch.setattr(store.api_keys, "find_many", counted)
+    for each in ("one", "two"):
+        await store.api_keys.add(other(each))
+    found = await asyncio.gather(*(store.api_keys.find(each) for each in ["one", "two", "none"] * 20))
+    assert [each.id if each else None for each in found] == ["one", "two", None] * 20
+    assert looks == [{"one", "two", "none"}]
+    # Who comes while a look is under way waits for the next one, whatever becomes of those who came with it.
+    first = asyncio.create_task(store.api_keys.find("one"))
+    while len(looks) == 1:  # noqa: ASYNC110 - nothing tells that a look begins
+        await asyncio.sleep(0)
+    impatient, patient = (asyncio.create_task(store.api_keys.find("two")) for _ in range(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert [each and each.id for each in (await first, await patient)] == ["one", "two"]
+    assert looks[1:] == [{"one"}, {"two"}]
