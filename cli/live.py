@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..subscriber.link import Operation
     from ..subscriber.status import LinkStatus
 
-_CANCEL_SECONDS = 1.0
 # A server with --no-auth does not look at it.
 _NO_TOKEN = "none"  # noqa: S105 - it opens nothing
 
@@ -61,8 +60,6 @@ async def follow(
     except TimeoutError:
         return False
     finally:
-        # Again when need be: a task group keeps a cancellation to itself when something fails in it at that moment.
-        while not running.done():
-            running.cancel()
-            await asyncio.wait([running], timeout=_CANCEL_SECONDS)
+        running.cancel()
+        await asyncio.wait([running])
     return True

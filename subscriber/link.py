@@ -21,6 +21,7 @@ from .protocol import Acknowledged, Completed, Event, Failed, Json, Next, Pinged
 from .retry import Retry, decide, describe, log
 from .status import LinkState, LinkStatus
 from .token import Renewal, TokenSource
+from .waiting import run_together
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -153,13 +154,11 @@ class Link:
                 subscription.id, subscription.due, subscription.current = None, 0.0, False
             self._settle()
             self._acknowledgements.begin()
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._write(socket, protocol))
-                    tasks.create_task(self._read(socket, protocol, renewal))
-                    tasks.create_task(renewal.run(lambda payload: socket.send(protocol.ping(payload))))
-            except BaseExceptionGroup as group:
-                raise group.exceptions[0] from None
+            await run_together(
+                self._write(socket, protocol),
+                self._read(socket, protocol, renewal),
+                renewal.run(lambda payload: socket.send(protocol.ping(payload))),
+            )
 
     async def _acknowledged(
         self, socket: ClientConnection, protocol: Protocol, hello: Mapping[str, Json]

@@ -1,12 +1,13 @@
-"""Waiting for something that happens in another thread, with or without an event loop."""
+"""Waiting for what other threads and other tasks do."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any
 
 
 class Waiters:
@@ -45,3 +46,21 @@ def in_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+async def run_together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run all until one of them fails, end the others, and raise what it raised.
+
+    It ends at once when it is cancelled. A TaskGroup does not, before Python 3.13, when a part fails in that moment: it
+    keeps the cancellation to itself.
+    """
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from modelwire.subscriber.waiting import Waiters, in_event_loop
+from modelwire.subscriber.waiting import Waiters, in_event_loop, run_together
 
 
 async def test_threads_and_tasks_are_woken_together() -> None:
@@ -55,3 +55,36 @@ def test_a_wake_up_is_for_those_who_wait_now() -> None:
 async def test_where_an_event_loop_runs() -> None:
     assert in_event_loop()
     assert not await asyncio.to_thread(in_event_loop)
+
+
+async def fails(when: asyncio.Future[None]) -> None:
+    await when
+
+
+async def forever(ended: list[str]) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ended.append("ended")
+
+
+async def test_what_runs_together_ends_together() -> None:
+    ended: list[str] = []
+    when: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    when.set_exception(ConnectionError("lost"))
+    with pytest.raises(ConnectionError, match="lost"):
+        await run_together(forever(ended), fails(when))
+    assert ended == ["ended"]
+
+
+async def test_a_cancellation_counts_when_a_part_fails_in_that_moment() -> None:
+    ended: list[str] = []
+    when: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(run_together(forever(ended), fails(when)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    when.set_exception(ConnectionError("lost"))
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    assert ended == ["ended"]
