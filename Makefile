@@ -77,7 +77,7 @@ test:
 check-long: setup ## The tests that take minutes
 	$(BIN)/pytest -m long
 
-bench: setup ## Measure side by side and write docs/performance.* (BENCH="fanout storm" prints these alone)
+bench: setup ## Measure side by side and write docs/performance.* (BENCH="fanout connections" prints these alone)
 	$(BIN)/python -m benchmarks $(or $(BENCH),--write)
 
 bench-smoke: setup ## Run each benchmark small; fails when one does not work or a ratio is absurd
