@@ -8,7 +8,7 @@ import { Time } from "../../parts/Time";
 import { useMay } from "../../signed";
 import { useModelEvents } from "../models/live";
 import { ModelPage } from "../models/ModelPage";
-import { difference } from "./difference";
+import { comparedPair, difference, toggled } from "./difference";
 import { Differences } from "./Differences";
 import { RollBackDialog } from "./RollBackDialog";
 
@@ -17,7 +17,7 @@ export function HistoryPage() {
   const { id = "" } = useParams();
   const [after, setAfter] = useState<string | null>(null);
   const [versions, setVersions] = useState<readonly VersionRowFragment[]>([]);
-  const [compared, setCompared] = useState<number | null>(null);
+  const [chosen, setChosen] = useState<readonly number[]>([]);
   const [target, setTarget] = useState<number | null>(null);
   const mayWrite = useMay("model_config:write");
   const [{ data, error, fetching, stale }, ask] = useQuery({
@@ -46,17 +46,20 @@ export function HistoryPage() {
       </ModelPage>
     );
   }
-  const shown = compared === null ? null : versions.find(({ version }) => version === compared);
+  const pair = model === undefined ? null : comparedPair(chosen, model.version);
   return (
     <ModelPage id={id} alias={model?.alias} title="History">
       {error !== undefined && <Failure error={error} onRetry={again} />}
       {model === undefined && error === undefined && <Loading what="the history" />}
-      {model !== undefined && shown != null && (
+      {versions.length > 1 && pair === null && (
+        <p className="quiet">Choose one version to compare it with today’s, or two to compare them with each other.</p>
+      )}
+      {pair !== null && (
         <section className="panel" aria-label="Comparison">
           <h2>
-            Version {shown.version} and today’s, version {model.version}
+            Version {pair.older} and version {pair.newer}
           </h2>
-          <Differences changes={difference(versions, shown.version, model.version)} />
+          <Differences changes={difference(versions, pair.older, pair.newer)} />
         </section>
       )}
       <ol className="versions">
@@ -65,8 +68,8 @@ export function HistoryPage() {
             key={row.version}
             row={row}
             current={row.version === model?.version}
-            compared={row.version === compared}
-            onCompare={() => setCompared(compared === row.version ? null : row.version)}
+            compared={chosen.includes(row.version)}
+            onCompare={() => setChosen(toggled(chosen, row.version))}
             onRollBack={mayWrite ? () => setTarget(row.version) : null}
           />
         ))}
@@ -107,18 +110,16 @@ function Version({ row, current, compared, onCompare, onRollBack }: VersionProps
         <span className="quiet breakable">
           <Time at={row.at} /> by {row.by}
         </span>
-        {!current && (
-          <span className="actions">
-            <button className="button small" type="button" aria-pressed={compared} onClick={onCompare}>
-              Compare<span className="visually-hidden"> version {row.version} with the current one</span>
+        <span className="actions">
+          <button className="button small" type="button" aria-pressed={compared} onClick={onCompare}>
+            Compare<span className="visually-hidden"> version {row.version}</span>
+          </button>
+          {!current && onRollBack !== null && (
+            <button className="button small" type="button" onClick={onRollBack}>
+              Roll back<span className="visually-hidden"> to version {row.version}</span>
             </button>
-            {onRollBack !== null && (
-              <button className="button small" type="button" onClick={onRollBack}>
-                Roll back<span className="visually-hidden"> to version {row.version}</span>
-              </button>
-            )}
-          </span>
-        )}
+          )}
+        </span>
       </div>
       {row.baseline && row.version > 1 && <p className="quiet">The version before it is no longer kept.</p>}
       <Differences changes={row.changes} />

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { VersionRowFragment } from "../../../gql/graphql";
-import { difference, valueText } from "./difference";
+import { comparedPair, difference, toggled, valueText } from "./difference";
 
 const row = (version: number, changes: [string, unknown, unknown, boolean?][]): VersionRowFragment => ({
   version,
@@ -34,4 +34,17 @@ test("a field that came back does not differ, and a secret that was changed does
 
 test("values are shown as people read them", () => {
   expect([null, "text", 3, { a: [1] }].map(valueText)).toEqual(["–", "text", "3", '{"a":[1]}']);
+});
+
+test("one version is compared with the current one, two with each other", () => {
+  expect(comparedPair([], 4)).toBeNull();
+  expect(comparedPair([4], 4)).toBeNull();
+  expect(comparedPair([2], 4)).toEqual({ older: 2, newer: 4 });
+  expect(comparedPair([3, 1], 4)).toEqual({ older: 1, newer: 3 });
+});
+
+test("the last two that were clicked are chosen", () => {
+  expect(toggled([], 1)).toEqual([1]);
+  expect(toggled([1, 2], 3)).toEqual([2, 3]);
+  expect(toggled([2, 3], 2)).toEqual([3]);
 });

@@ -19,6 +19,17 @@ export function difference(versions: readonly VersionRowFragment[], older: numbe
   return [...fields.values()].filter(({ secret, before, after }) => secret || JSON.stringify(before) !== JSON.stringify(after));
 }
 
+/** The versions that are chosen to be compared after one more click on `version`: the last two at most. */
+export function toggled(chosen: readonly number[], version: number): readonly number[] {
+  return chosen.includes(version) ? chosen.filter((one) => one !== version) : [...chosen.slice(-1), version];
+}
+
+/** The two versions to compare: those that are chosen, or the one that is and the current one. Null: there are none. */
+export function comparedPair(chosen: readonly number[], current: number): { older: number; newer: number } | null {
+  const [a, b = current] = chosen;
+  return a === undefined || a === b ? null : { older: Math.min(a, b), newer: Math.max(a, b) };
+}
+
 /** A value as people read it. */
 export function valueText(value: unknown): string {
   if (value === null || value === undefined) return "–";
