@@ -185,8 +185,9 @@ class Presence:
             return
         if self._doubted:
             await self._compare()
-        await self._write_some()
-        while self._pending:
+        # What comes while it is written waits for the next time: a storm would keep this writing without a pause.
+        waiting = max(len(self._changed), len(self._acknowledgements))
+        for _ in range(0, max(waiting, 1), BATCH_COMPONENTS):
             await self._write_some()
 
     @property

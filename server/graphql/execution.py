@@ -203,8 +203,8 @@ class TidyExecutor(StrawberryGraphQLCoreExecutionContext):
 
     The events of a subscription share one memo of sub-fields whose keys never repeat, so it grows with every event.
 
-    When a field fails or an operation is cancelled, the resolvers beside it that were not begun are dropped, and Python
-    warns of each: a client could fill the log with that.
+    When a field fails or an operation is cancelled, the coroutines beside it that were not begun are dropped, those of
+    resolvers and those that complete their values, and Python warns of each: a client could fill the log with that.
     """
 
     def build_per_event_executor(self, payload: Any) -> GraphQLCoreExecutor[Any]:
@@ -212,11 +212,22 @@ class TidyExecutor(StrawberryGraphQLCoreExecutionContext):
         executor._relevant_sub_fields = {}
         return executor
 
+    def execute_field(self, *arguments: Any) -> Any:
+        return _droppable(super().execute_field(*arguments))
+
+    def complete_value(self, *arguments: Any) -> Any:
+        return _droppable(super().complete_value(*arguments))
+
+    def complete_list_item_value(self, item: Any, complete_results: list[Any], *arguments: Any) -> bool:
+        awaitable = super().complete_list_item_value(item, complete_results, *arguments)
+        if awaitable:
+            complete_results[-1] = _droppable(complete_results[-1])
+        return awaitable
+
     def complete_awaitable_value(
         self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
     ) -> Coroutine[Any, Any, Any]:
-        if iscoroutine(result):
-            result = Droppable(result)
+        result = _droppable(result)
         return super().complete_awaitable_value(return_type, field_details_list, info, path, result, position_context)
 
 
@@ -234,6 +245,10 @@ class Droppable:
     def __del__(self) -> None:
         # Without effect on one that has ended. One that runs is held by the task that awaits it, as is this.
         self._coroutine.close()
+
+
+def _droppable(value: Any) -> Any:
+    return Droppable(value) if iscoroutine(value) else value
 
 
 def _process_no_errors(errors: list[GraphQLError], execution_context: Any = None) -> None:

@@ -105,8 +105,8 @@ def until_state(command: Run) -> Callable[..., Awaitable[Any]]:
 
 
 @pytest.fixture
-async def silent_component(shared_server: Any) -> AsyncIterator[Any]:
-    """A component that watches an alias and acknowledges nothing."""
+async def silent_component(shared_server: Any, until_state: Callable[..., Awaitable[Any]]) -> AsyncIterator[Any]:
+    """A component that watches an alias and acknowledges nothing; it is seen when it has started."""
     subscription = """subscription ($by: [ModelConfigRef!]) { modelConfigChanged(by: $by) { revision } }"""
     async with AsyncExitStack() as stack:
 
@@ -121,5 +121,6 @@ async def silent_component(shared_server: Any) -> AsyncIterator[Any]:
             request = {"query": subscription, "variables": {"by": [{"alias": alias}]}}
             await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": request}))
             assert json.loads(await socket.recv())["type"] == "next"
+            await until_state(alias, "PENDING")
 
         yield start

@@ -9,6 +9,14 @@ from modelwire.server import log_context
 from modelwire.server.logs import configure_logging
 
 
+@pytest.fixture(autouse=True)
+def uvicorn_as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process may have had uvicorn set up its own logging, which the server does not."""
+    for name in ("uvicorn", "uvicorn.error"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+
+
 def logged(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     (line,) = capsys.readouterr().err.splitlines()
     found: dict[str, object] = json.loads(line)

@@ -42,6 +42,14 @@ class Slow:
     async def b(self) -> int:
         return 2
 
+    @strawberry.field
+    async def slow(self) -> list[Slow]:
+        return [Slow(), Slow()]
+
+    @strawberry.field
+    def more(self) -> list[Slow]:
+        return [Slow(), Slow()]
+
 
 @strawberry.type
 class Query:
@@ -222,9 +230,31 @@ async def test_fields_that_were_not_begun_are_dropped_without_a_word() -> None:
 
 
 async def test_graphql_core_still_lets_python_warn_of_fields_that_were_not_begun() -> None:
-    """When this fails, graphql-core is fixed: drop TidyExecutor.complete_awaitable_value."""
+    """When this fails, graphql-core is fixed: drop what TidyExecutor makes droppable."""
     warned = await warned_of(StrawberryGraphQLCoreExecutionContext)
     assert sum("never awaited" in text for text in warned) == 20
+
+
+async def warned_of_cancellation(executor_class: type[StrawberryGraphQLCoreExecutionContext]) -> set[str]:
+    """What Python warns of when an operation is cancelled, at whichever of its steps."""
+    schema = strawberry.Schema(Query, Mutation, Subscription, execution_context_class=executor_class)
+    query = "{ many { a slow { a more { b slow { a } } } more { a more { a b } } } }"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for steps in range(1, 16):
+            task = asyncio.create_task(schema.execute(query))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            for _ in range(20):
+                await asyncio.sleep(0)
+            gc.collect()
+    return {str(warning.message) for warning in caught}
+
+
+async def test_an_operation_that_is_cancelled_is_dropped_without_a_word() -> None:
+    assert await warned_of_cancellation(TidyExecutor) == set()
 
 
 def test_requests_are_executed_by_the_executor_that_forgets() -> None:
