@@ -20,6 +20,8 @@ from modelwire.store import Keyring, open_store
 from modelwire.subscriber import DynamicModelProvider, LinkState, LiteLlm
 from modelwire.subscriber.timing import Timing
 
+from .subscriber.component import check_nothing_left
+
 KILLS = ("right after an answer", "while a mutation is under way", "while it starts", "while nothing is written")
 BETWEEN_KILLS = 5
 WAIT_SECONDS = 120.0
@@ -184,6 +186,8 @@ async def test_kill_9_loses_nothing_and_no_call_fails(server, writer: Writer) ->
             assert all(stored[version] == model for version, model in caller.seen)
             assert len({version for version, _ in caller.seen}) > len(KILLS)
             assert caller.statuses == ["initializing>ready"]
+    await writer.client.close()
+    check_nothing_left(server)
 
 
 async def versions_in(data_dir: Path, config_id: str) -> dict[int, str | None]:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psutil
@@ -23,6 +23,13 @@ from .conftest import Endpoint
 
 HELLO = [{"role": "user", "content": "Which model are you?"}]
 WAIT_SECONDS = 120.0
+
+
+class HasPort(Protocol):
+    """What listens on a port of this machine."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class Operator:
@@ -193,11 +200,11 @@ async def component(
     check_nothing_left(proxy)
 
 
-def check_nothing_left(proxy: FaultProxy) -> None:
-    """No task, thread or socket of a subscriber, in whatever state the network is."""
+def check_nothing_left(server: HasPort) -> None:
+    """No task, thread or socket of a subscriber to this server or proxy, in whatever state the network is."""
     folder = str(Path(subscriber.__file__).parent)
     tasks = [task for task in asyncio.all_tasks() if task.get_coro().cr_code.co_filename.startswith(folder)]  # type: ignore[union-attr]
     assert not tasks
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("modelwire")]
     sockets = psutil.Process(os.getpid()).net_connections("tcp")
-    assert not [each for each in sockets if each.raddr and each.raddr.port == proxy.port]
+    assert not [each for each in sockets if each.raddr and each.raddr.port == server.port]
