@@ -9,6 +9,7 @@ import json
 import random
 import socket
 import struct
+import weakref
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -185,9 +186,9 @@ async def left(server: LiveServer) -> Left:
         tasks = min(tasks, len(asyncio.all_tasks()))
     await drop_cancelled_timers()
     gc.collect()
-    objects = Counter(f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in gc.get_objects())
-    # They hold nothing: what they refer to is counted itself. Some hundred dead ones come and go.
-    del objects["weakref.ReferenceType"]
+    # But for dead weak references, of which some hundred come and go: they hold nothing.
+    things = (thing for thing in gc.get_objects() if not (type(thing) is weakref.ref and thing() is None))
+    objects = Counter(f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in things)
     return Left(
         tasks=tasks,
         descriptors=psutil.Process().num_fds(),
