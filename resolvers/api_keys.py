@@ -118,8 +118,8 @@ async def ensure_admin_key(store: Store, given: str | None) -> str | None:
         if await store.api_keys.any():
             return None
         created = _admin_key(token=None)
-        await store.api_keys.add(created.key)
-        return created.secret
+        # Another server that starts at the same moment may have been first.
+        return created.secret if await store.api_keys.add(created.key, only_first=True) else None
     match = _TOKEN.fullmatch(given)
     if match is None:
         raise InvalidInput(
@@ -131,7 +131,7 @@ async def ensure_admin_key(store: Store, given: str | None) -> str | None:
         try:
             await store.api_keys.add(_admin_key(token=match).key)
         except StoreError:
-            # Another server that starts at the same moment may have been first.
+            # The same.
             existing = await store.api_keys.find(match[1])
             if existing is None:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -30,7 +31,7 @@ from . import log_context
 from .authentication import authenticate
 from .console import console_routes
 from .cookies import BrowserCookie, browser_cookie
-from .database import StartError, database_url, prepare_database, read_keyring
+from .database import StartError, database_name, database_url, prepare_database, read_keyring
 from .denials import Denials, source
 from .graphql import GraphQLEndpoint, Sharing
 from .housekeeping import housekeeping
@@ -46,6 +47,11 @@ from .revocation import Revocation
 from .security_headers import SecurityHeaders
 from .settings import Settings
 from .tracing import go_on_with_trace
+
+logger = logging.getLogger(__name__)
+
+SLOW_SECONDS = 3.0
+"""Who starts the server is told what it waits for when making the database ready takes longer."""
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
@@ -131,11 +137,25 @@ def _request_id(scope: Scope) -> str:
 async def prepare(settings: Settings) -> Start:
     """What is done once, however many processes then serve: the schema, the seed, the administrator key.
 
-    Raises StartError.
+    Waits for others who do the same, and says so in the log when that takes long. Raises StartError.
     """
-    keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
+    waiting = asyncio.get_running_loop().call_later(SLOW_SECONDS, _tell_what_is_waited_for, settings)
     try:
-        async with _closing(await open_store(database_url(settings), keyring, settings.database_options)) as store:
+        return await _prepare(settings)
+    finally:
+        waiting.cancel()
+
+
+def _tell_what_is_waited_for(settings: Settings) -> None:
+    name = database_name(settings)
+    logger.warning("%s is not ready yet: another process may be starting with it, or hold it locked", name)
+
+
+async def _prepare(settings: Settings) -> Start:
+    keyring, key_file_made = await asyncio.to_thread(prepare_database, settings)
+    options = settings.database_options.patient()
+    try:
+        async with _closing(await open_store(database_url(settings), keyring, options)) as store:
             await store.sealed_rows.check()
             # Before the administrator key is made: a start that is refused must not have made one that nobody saw.
             await seed(store, file=settings.seed_file, environment=os.environ)

@@ -41,8 +41,13 @@ class ApiKeys:
         self._next_look: tuple[set[str], asyncio.Task[dict[str, ApiKey]]] | None = None
         self._looking = asyncio.Lock()
 
-    async def add(self, key: ApiKey, *, action: AuditAction = AuditAction.API_KEY_CREATE) -> None:
-        """Keep a new key; `action` is what the audit log calls it. Raises StoreError when one with this id exists."""
+    async def add(
+        self, key: ApiKey, *, action: AuditAction = AuditAction.API_KEY_CREATE, only_first: bool = False
+    ) -> bool:
+        """Keep a new key; `action` is what the audit log calls it. Raises StoreError when one with this id exists.
+
+        With `only_first` nothing is done when there is any key; whether this one was kept.
+        """
         patterns = key.aliases.patterns
         row = {
             "id": key.id,
@@ -65,8 +70,11 @@ class ApiKeys:
         }
         event = AuditEvent(action=action, actor=key.created_by, details=told)
         async with self._database.write() as connection:
+            if only_first and await _any(connection):
+                return False
             await connection.execute(insert(api_keys), row)
             await append(connection, [event], at=key.created_at)
+        return True
 
     async def find(self, id: str) -> ApiKey | None:  # noqa: A002 - the API's name
         """The key with this id, revoked and expired ones too; None when there is none.
@@ -183,7 +191,11 @@ class ApiKeys:
     async def any(self) -> bool:
         """Whether there is any key, usable or not."""
         async with self._database.read() as connection:
-            return (await connection.execute(select(api_keys.c.id).limit(1))).first() is not None
+            return await _any(connection)
+
+
+async def _any(connection: Connection) -> bool:
+    return (await connection.execute(select(api_keys.c.id).limit(1))).first() is not None
 
 
 async def _usable(connection: Connection, *, but: str, now: datetime) -> list[ApiKey]:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from . import sqlite
 from .errors import StoreError, StoreUnavailable
-from .options import DatabaseOptions
+from .options import PATIENCE_SECONDS, DatabaseOptions
 
 _T = TypeVar("_T")
 
@@ -191,11 +191,14 @@ class Database:
 @contextmanager
 def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection]:
     """One transaction on a connection of its own, without asyncio. With `write` it makes a SQLite file that is not
-    there, is serialised with all other writers and may take as long as it takes.
+    there, is serialised with all other writers, for which it waits longer than requests do, and may take as long as it
+    takes.
     """
     parsed = _parse_url(url)
     dialect = _dialect_of(parsed)
-    options = DatabaseOptions(statement_timeout_seconds=0.0) if write else DatabaseOptions()
+    options = DatabaseOptions()
+    if write:
+        options = DatabaseOptions(statement_timeout_seconds=0.0, lock_timeout_seconds=PATIENCE_SECONDS)
     with Errors(dialect, dialect.location(parsed)).translated():
         engine = create_engine(
             dialect.connect_url(parsed, asynchronous=False, create=write),

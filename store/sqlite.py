@@ -59,7 +59,7 @@ def engine_arguments(_url: URL, _options: DatabaseOptions) -> dict[str, Any]:
     return {"connect_args": {"isolation_level": None}}
 
 
-def configure(engine: Engine, _options: DatabaseOptions, *, prepare: bool) -> None:
+def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> None:
     """Set up each connection of an engine, and let SQLAlchemy say where transactions begin.
 
     Connections with the execution option `write` take the database's one write lock at once, instead of failing later
@@ -75,11 +75,13 @@ def configure(engine: Engine, _options: DatabaseOptions, *, prepare: bool) -> No
     @event.listens_for(engine, "connect")
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
+        if options.lock_timeout_seconds is not None:
+            cursor.execute(f"PRAGMA busy_timeout = {round(options.lock_timeout_seconds * 1000)}")
         cursor.execute("PRAGMA foreign_keys = ON")
         # In WAL mode the default survives a crash of the process only; FULL survives a loss of power as well.
         cursor.execute("PRAGMA synchronous = FULL")
         if prepare:
-            _use_write_ahead_log(cursor)
+            _use_write_ahead_log(cursor, options.lock_timeout_seconds or _BUSY_TIMEOUT_SECONDS)
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -92,15 +94,15 @@ def lock_for_migration(_connection: Connection) -> None:
     """Nothing: the transaction began with the write lock."""
 
 
-def _use_write_ahead_log(cursor: DBAPICursor) -> None:
+def _use_write_ahead_log(cursor: DBAPICursor, timeout_seconds: float) -> None:
     """Readers and the writer do not block each other any more; the file remembers it."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT_SECONDS
+    deadline = time.monotonic() + timeout_seconds
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
             # SQLite itself does not wait here for others that start at the same moment.
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
@@ -135,7 +137,7 @@ def translate(error: BaseException, location: str) -> StoreError:
     """What an error of the driver means. `location` names the database for the message."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     match code:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return StoreUnavailable(
                 f"{location} is locked by another process; try again, and look for one that holds it open "
                 "(a backup, a database browser)"

@@ -78,8 +78,12 @@ class ServerProcess:
             )
 
     def start(self, *arguments: str) -> None:
-        """Start the process and wait until /readyz says that it can answer."""
+        """Start the process and wait until it is ready."""
         self.spawn(*arguments)
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        """Wait until /readyz says that it can answer."""
         assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         with httpx.Client(trust_env=False) as client:

@@ -77,6 +77,14 @@ async def test_an_id_is_given_once(store: Store) -> None:
     assert await store.api_keys.find(KEY.id) == KEY
 
 
+async def test_the_first_key_is_kept_once(store: Store) -> None:
+    second = replace(KEY, id="b" * 10)
+    assert await store.api_keys.add(KEY, only_first=True)
+    assert not await store.api_keys.add(second, only_first=True)
+    assert await store.api_keys.find(second.id) is None
+    assert [key_id for _, _, key_id in await entries(store)] == [KEY.id]
+
+
 async def test_keys_are_no_model_configs(store: Store) -> None:
     calls = []
     store.on_commit(lambda: calls.append(1))

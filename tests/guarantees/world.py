@@ -142,9 +142,7 @@ async def world(
             stack.push_async_callback(made.proxy.kill)
         for server in servers:
             stack.push_async_callback(server.close)
-        # The first one makes the database.
-        await servers[0].start()
-        await asyncio.gather(*(server.start() for server in servers[1:]))
+        await asyncio.gather(*(server.start() for server in servers))
         await _populate(made, stack)
         tasks = [
             asyncio.create_task(each.run(), name=f"{seed} {type(each).__name__}")

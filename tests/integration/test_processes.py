@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,29 @@ async def test_every_subscriber_is_told_the_same_in_the_same_order(
         for revision, put in subscriber.seen[1:]:
             assert told.setdefault(revision, put) == put
         await subscriber.socket.close()
+
+
+async def test_servers_that_start_at_once_make_one_database(
+    tmp_path: Path, server_process: Any, make_client: Callable[[Any, str], Any]
+) -> None:
+    """One makes the keys and the first key, another one perhaps the schema, and each works with what there is."""
+    servers = [server_process]
+    for name in ("second", "third"):
+        (tmp_path / name).mkdir()
+        servers.append(type(server_process)(tmp_path / name))
+        servers[-1].data_dir = server_process.data_dir
+    try:
+        for server in servers:
+            server.spawn()
+        await asyncio.gather(*(asyncio.to_thread(server.until_ready) for server in servers))
+        output = "".join(server.output for server in servers)
+        assert output.count("made now; keep a copy") == 1
+        [key] = re.findall(r"^Administrator key: (mw_\w+)", output, re.MULTILINE)
+        for server in servers:
+            assert (await make_client(server, key).execute("{ viewer { name } }"))["viewer"]["name"] == "administrator"
+    finally:
+        for server in servers:
+            server.kill()
 
 
 async def test_a_worker_that_dies_is_replaced_and_the_others_go_on(

@@ -37,11 +37,16 @@ class Keys:
         self.used: list[str] = []
         self.api_keys: Any = self
 
-    async def add(self, key: ApiKey, *, action: AuditAction = AuditAction.API_KEY_CREATE) -> None:
+    async def add(
+        self, key: ApiKey, *, action: AuditAction = AuditAction.API_KEY_CREATE, only_first: bool = False
+    ) -> bool:
+        if only_first and self.kept:
+            return False
         self.actions.append(action)
         if key.id in self.kept:
             raise StoreError("there is one")
         self.kept[key.id] = key
+        return True
 
     async def find(self, key_id: str) -> ApiKey | None:
         return self.kept.get(key_id)
@@ -201,3 +206,14 @@ class TestAdminKey:
         store.kept.update(other.kept)
         monkeypatch.setattr(store, "find", find)
         assert await ensure_admin_key(store, GIVEN) is None
+
+    async def test_of_two_servers_that_start_at_once_one_makes_it(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def none_so_far() -> bool:
+            return False
+
+        monkeypatch.setattr(store, "any", none_so_far)
+        assert await ensure_admin_key(store, None) is not None
+        assert await ensure_admin_key(store, None) is None
+        assert len(store.kept) == 1

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import asyncio
 import base64
+import sqlite3
 import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, closing
+from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
+from live_server import until
 
+from modelwire.server import app
 from modelwire.server.database import StartError, prepare_database
 from modelwire.server.settings import Settings
+
+HANG_SECONDS = 120.0
+KEYS = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
 
 @pytest.fixture
@@ -32,8 +43,7 @@ def test_the_second_start_uses_the_keys_of_the_first(settings: Settings) -> None
 
 
 def test_given_keys_leave_no_key_file(settings: Settings) -> None:
-    keys = base64.urlsafe_b64encode(bytes(range(32))).decode()
-    given = Settings(data_dir=settings.data_dir, encryption_keys=keys)
+    given = Settings(data_dir=settings.data_dir, encryption_keys=KEYS)
     _, made = prepare_database(given)
     assert not made
     assert not given.key_file.exists()
@@ -89,18 +99,81 @@ def test_postgresql_without_keys_is_refused_before_anything_is_done(tmp_path: Pa
 
 
 def test_a_postgresql_that_is_away_is_named_without_the_password(tmp_path: Path) -> None:
-    keys = base64.urlsafe_b64encode(bytes(32)).decode()
     url = "postgresql://modelwire:canary@127.0.0.1:1/x"
-    settings = Settings(data_dir=tmp_path / "data", database_url=url, encryption_keys=keys)
+    settings = Settings(data_dir=tmp_path / "data", database_url=url, encryption_keys=KEYS)
     with pytest.raises(StartError, match=r"database x on 127\.0\.0\.1:1 cannot be reached") as caught:
         prepare_database(settings)
     assert "canary" not in str(caught.value)
 
 
 def test_postgresql_is_migrated_and_needs_no_folder(tmp_path: Path, postgres_url: str) -> None:
-    keys = base64.urlsafe_b64encode(bytes(32)).decode()
-    settings = Settings(data_dir=tmp_path / "data", database_url=postgres_url, encryption_keys=keys)
+    settings = Settings(data_dir=tmp_path / "data", database_url=postgres_url, encryption_keys=KEYS)
     keyring, made = prepare_database(settings)
     assert not made
     assert len(keyring.names) == 1
     assert not settings.data_dir.exists()
+
+
+Hold = Callable[[], AbstractContextManager[object]]
+"""Does to the database what another process does that writes to it for long."""
+
+
+def hold_file(file: Path, journal_mode: str = "WAL") -> AbstractContextManager[object]:
+    connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA journal_mode = {journal_mode}")
+    connection.execute("BEGIN IMMEDIATE")
+    return closing(connection)
+
+
+def hold_row(url: str) -> AbstractContextManager[object]:
+    connection = psycopg.connect(url)
+    connection.execute("SELECT 1 FROM store_meta FOR UPDATE")
+    return closing(connection)
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[], bool]:
+    """Whether a start has said that it waits: it has waited for ten times as long as a request would."""
+    monkeypatch.setattr("modelwire.server.app.SLOW_SECONDS", 0.5)
+    monkeypatch.setattr("modelwire.store.sqlite._BUSY_TIMEOUT_SECONDS", 0.05)
+    return lambda: "is not ready yet: another process" in caplog.text
+
+
+@pytest.mark.parametrize("journal_mode", ["WAL", "DELETE"])
+async def test_who_makes_the_schema_waits_for_others_longer_than_requests_do(
+    journal_mode: str, tmp_path: Path, waiting: Callable[[], bool]
+) -> None:
+    settings = Settings(data_dir=tmp_path, encryption_keys=KEYS)
+    with hold_file(settings.database_path, journal_mode):
+        starting = asyncio.create_task(app.prepare(settings))
+        await until(lambda: waiting() or starting.done(), HANG_SECONDS)
+        assert not starting.done(), starting.exception()
+    assert (await starting).admin_key
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_who_makes_the_first_key_waits_for_others_longer_than_requests_do(
+    kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    waiting: Callable[[], bool],
+) -> None:
+    settings = Settings(data_dir=tmp_path, encryption_keys=KEYS, database_statement_timeout_seconds=0.05)
+    hold: Hold = partial(hold_file, settings.database_path)
+    if kind == "postgresql":
+        settings = settings.model_copy(update={"database_url": request.getfixturevalue("postgres_url")})
+        hold = partial(hold_row, settings.database_url)
+
+    with ExitStack() as stack:
+
+        def prepare_and_hold(settings: Settings) -> object:
+            prepared = prepare_database(settings)
+            stack.enter_context(hold())
+            return prepared
+
+        monkeypatch.setattr(app, "prepare_database", prepare_and_hold)
+        starting = asyncio.create_task(app.prepare(settings))
+        await until(lambda: waiting() or starting.done(), HANG_SECONDS)
+        assert not starting.done(), starting.exception()
+    assert (await starting).admin_key

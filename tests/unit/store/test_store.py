@@ -59,13 +59,16 @@ async def create(store: Store, alias: str, secrets: Secrets = SECRETS) -> ModelC
         return await transaction.create(ModelConfigDraft(alias=alias, secrets=secrets))
 
 
-async def test_a_database_locked_by_another_process_can_be_read_and_written_later(store: Store, path: Path) -> None:
+async def test_a_database_locked_by_another_process_can_be_read_and_written_later(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelwire.store.database.PATIENCE_SECONDS", 0.05)
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="locked by another process; try again"):
             await create(store, "a")
         with pytest.raises(StoreUnavailable, match="locked by another process"):
-            migrate(f"sqlite:///{path}?timeout=0.05")
+            migrate(f"sqlite:///{path}")
         assert await store.revision() == 1
     assert (await create(store, "a")).revision == 2
 
