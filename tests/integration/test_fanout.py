@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from live_server import LiveServer, live_server, until
+from scraping import scrape
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -134,6 +135,13 @@ async def write(server: LiveServer, *, deleted: str | None = None, **models: str
     return transaction.revision
 
 
+async def counted(server: LiveServer) -> dict[str, float]:
+    """What /metrics says of those who do not read at once, or were away."""
+    values = await scrape(f"http://127.0.0.1:{server.port}")
+    names = ("conflated_deliveries", "subscribers_fell_behind", "dropped_connections")
+    return {name: values[f"modelwire_{name}_total"] for name in names}
+
+
 @asynccontextmanager
 async def peer(
     server: LiveServer, token: str = "everything", component: str | None = None, **options: Any
@@ -225,6 +233,7 @@ async def test_who_does_not_read_holds_up_nobody_is_let_go_and_misses_nothing(
             await each.subscribe("a", "b")
             await each.next()
         await until(lambda: in_step(server) == 3)
+        assert set((await counted(server)).values()) == {0}
         slow.socket.transport.pause_reading()
         number = 0
         while in_step(server) > 1:
@@ -246,6 +255,11 @@ async def test_who_does_not_read_holds_up_nobody_is_let_go_and_misses_nothing(
         await write(server, a="again")
         for each in (live, slow):
             assert [config["model"] for config in (await each.next())["put"]] == ["again"]
+        # What its buffers take decides how often the slow one falls behind.
+        values = await counted(server)
+        assert values["subscribers_fell_behind"] >= 2
+        assert values["conflated_deliveries"] >= 1
+        assert values["dropped_connections"] == 0
         # What the frozen one costs: what its buffers took, and one frame.
         (transport,) = (
             protocol.transport
@@ -293,6 +307,24 @@ async def test_who_reads_nothing_is_closed_after_the_send_timeout(
             assert (await live.next())["put"][0]["model"].startswith(f"{number}-")
         assert reasons == [1013]
         await until(lambda: server.services.endpoint.open_connections == 1, 120)
+        assert (await counted(server))["dropped_connections"] == 1
+
+
+async def test_who_returns_is_told_at_once_of_all_that_it_missed_and_is_counted(server: LiveServer) -> None:
+    async with peer(server) as stays:
+        await stays.subscribe("a", "b")
+        position = (await stays.next())["revision"]
+        await until(lambda: in_step(server) == 1)
+        await write(server, a="m1")
+        await write(server, b="m1")
+        for _ in range(2):
+            await stays.next()
+        async with peer(server) as returning:
+            await returning.subscribe("a", "b", since=position)
+            event = await returning.next()
+            assert [(config["alias"], config["model"]) for config in event["put"]] == [("a", "m1"), ("b", "m1")]
+            missed = {"conflated_deliveries": 1, "subscribers_fell_behind": 0, "dropped_connections": 0}
+            assert await counted(server) == missed
 
 
 def assert_ordered(events: list[dict[str, Any]]) -> None:
@@ -443,7 +475,7 @@ async def test_what_each_component_was_sent_is_known_of_members_too(server: Live
 
 
 @dataclass
-class Counted:
+class Heard:
     """What a server said of deliveries."""
 
     members: list[int] = field(default_factory=list)
@@ -467,23 +499,23 @@ class Counted:
 async def test_deliveries_are_counted_together_with_their_age(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = Counted()
-    monkeypatch.setattr(groups(server), "_sharing", replace(groups(server)._sharing, deliveries=counted))
+    heard = Heard()
+    monkeypatch.setattr(groups(server), "_sharing", replace(groups(server)._sharing, deliveries=heard))
     async with peer(server) as one, peer(server) as two:
         for each in (one, two):
             await each.subscribe("a", "b")
             await each.next()
         await until(lambda: in_step(server) == 2)
-        assert (counted.members, counted.ages) == ([1, 1], [None, None])
+        assert (heard.members, heard.ages) == ([1, 1], [None, None])
         await write(server, a="m1")
         for each in (one, two):
             await each.next()
-        assert counted.members[2:] == [2]
-        assert counted.ages[2] is not None
-        assert counted.ages[2] >= 0
-        assert not counted.others
+        assert heard.members[2:] == [2]
+        assert heard.ages[2] is not None
+        assert heard.ages[2] >= 0
+        assert not heard.others
         one.socket.transport.pause_reading()
-        while not counted.others["fell behind"]:
+        while not heard.others["fell behind"]:
             await write(server, a="x" * 200_000)
         await write(server, a="m2")
         await write(server, b="m2")
@@ -491,7 +523,7 @@ async def test_deliveries_are_counted_together_with_their_age(
         one.socket.transport.resume_reading()
         await until(lambda: in_step(server) == 2, 120)
         # What its buffers take decides how often.
-        assert set(counted.others) == {"fell behind", "caught up"}
+        assert set(heard.others) == {"fell behind", "caught up"}
 
 
 async def test_members_on_every_server_of_a_database_are_told(tmp_path: Path, postgres_url: str, tokens: Any) -> None:

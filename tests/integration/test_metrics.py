@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from live_server import LiveServer, live_server
-from prometheus_client.parser import text_string_to_metric_families
+from scraping import Values, scrape
 
 from modelwire.server.metrics import Metrics
 from modelwire.store import ModelConfigDraft
@@ -20,20 +20,6 @@ from modelwire.subscriber import DynamicModelProvider
 PAGE = Path(__file__).parents[2] / "docs" / "operations-monitoring.md"
 TOKEN = "a-token-for-prometheus"
 WAIT_SECONDS = 120.0
-
-Values = dict[str, float]
-
-
-async def scrape(url: str, **headers: str) -> Values:
-    """Each sample by its name and the values of its labels."""
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        response = await http.get(f"{url}/metrics", headers=headers)
-    assert response.status_code == 200, response.text
-    return {
-        " ".join((sample.name, *sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(response.text)
-        for sample in family.samples
-    }
 
 
 async def until(url: str, wanted: Callable[[Values], bool]) -> Values:
