@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ..store import Acknowledgement, ModelConfig, Outcome, Position, Selector, component_id, tracing
 from .access import Context, Scope
-from .errors import InvalidInput, NotFound, Unavailable, translates_store_errors
+from .errors import InvalidInput, NotFound, Unavailable, no_such_config, translates_store_errors
 from .validation import can_be_stored
 
 MAX_REASON = 100
@@ -79,7 +79,7 @@ async def _config(context: Context, request: AcknowledgeRequest) -> ModelConfig:
     if (config is None or config.version < request.version) and can_be_stored(request.id):
         config = await context.store.find(id=request.id)
     if config is None or not context.principal.aliases.allows(config.alias):
-        raise NotFound("there is no model config with this id, or none that you may see", ("input", "id"))
+        raise no_such_config()
     if not 1 <= request.version <= config.version:
         raise InvalidInput(
             f"version must be one that there was: the config is at version {config.version}", ("input", "version")

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from ..store import ApiKey
 from .access import Context, Principal, Scope
 from .api_keys import known_scopes, opens_no_more
-from .cursors import decode_cursor, encode_cursor
-from .errors import BadUserInput, Forbidden, LastAdminKey, NotFound, translates_store_errors
+from .cursors import decode_cursor, encode_cursor, not_a_cursor
+from .errors import Forbidden, LastAdminKey, NotFound, translates_store_errors
 from .model_configs import page_size
 from .validation import can_be_stored
 
@@ -93,7 +93,7 @@ def _place_of_cursor(cursor: str) -> _Place:
             raise ValueError("no time zone")
         return moment.astimezone(UTC), str(key_id)
     except (ValueError, OverflowError):
-        raise BadUserInput("after must be a cursor that an earlier page of this list, in this order, gave") from None
+        raise not_a_cursor() from None
 
 
 def _sees(principal: Principal, key: ApiKey) -> bool:

@@ -1,4 +1,4 @@
-"""The audit log, read; and what is written to it besides the writes themselves: denials."""
+"""The audit log, read."""
 
 from __future__ import annotations
 

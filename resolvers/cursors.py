@@ -26,8 +26,13 @@ def decode_cursor(listing: str, cursor: str, types: Sequence[type[Key]]) -> tupl
     """
     found = _decoded(cursor)
     if not isinstance(found, list) or found[:1] != [listing] or not _are_keys(found[1:], types):
-        raise BadUserInput("after must be a cursor that an earlier page of this list, in this order, gave")
+        raise not_a_cursor()
     return tuple(found[1:])
+
+
+def not_a_cursor() -> BadUserInput:
+    """The answer to an `after` that no page of the list gave."""
+    return BadUserInput("after must be a cursor that an earlier page of this list, in this order, gave")
 
 
 def _decoded(cursor: str) -> Any:

@@ -127,6 +127,11 @@ class Unavailable(RequestError):
     code = "UNAVAILABLE"
 
 
+def no_such_config() -> NotFound:
+    """The answer to an id that leads to no config, or to one that the caller may not see: nobody learns which."""
+    return NotFound("there is no model config with this id, or none that you may see", ("input", "id"))
+
+
 @contextmanager
 def store_errors_translated() -> Iterator[None]:
     """Turn the store's StoreUnavailable into Unavailable. Other errors of the store are bugs or damage, and pass."""

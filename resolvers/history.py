@@ -13,7 +13,7 @@ from .cursors import decode_cursor, encode_cursor
 from .differences import FieldChange, field_changes
 from .errors import InvalidInput, NotFound, translates_store_errors
 from .inputs import AuthInput, ModelConfigInput
-from .merge import Merged, merge, same_content
+from .merge import Merged, credential_names, merge, same_content
 from .model_configs import Updated, check_rename, find_for_write, page_size
 from .stored import Stored, read_stored
 from .validation import validate_input
@@ -104,9 +104,9 @@ def restore(today: Stored, old: ModelConfig) -> Merged:
     """
     base = today.draft
     try:
-        kept = merge(base, _content(old, credentials=not _has_credentials(base.auth), without=base.secrets.params))
+        kept = merge(base, _content(old, credentials=not credential_names(base.auth), without=base.secrets.params))
         stays = today.lost is None and not kept.dropped_credentials
-        if stays and (base.secrets or _has_credentials(base.auth)):
+        if stays and (base.secrets or credential_names(base.auth)):
             return kept
         bare = replace(base, auth=_without_credentials(base.auth), secrets=Secrets())
         return replace(merge(bare, _content(old, credentials=True)), dropped_credentials=not stays)
@@ -134,10 +134,6 @@ def _content(old: ModelConfig, *, credentials: bool, without: Collection[str] = 
     )
     validate_input(given)
     return given
-
-
-def _has_credentials(auth: Auth) -> bool:
-    return not AUTH_SCHEMES[auth.type].secret_names.isdisjoint({*auth.fields, *auth.hints})
 
 
 def _without_credentials(auth: Auth) -> Auth:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
-_BY_STATUS: Final = {401: "authentication", 403: "authentication", 404: "not_found", 429: "rate_limit"}
+from .litellm_call_problems import problem_of_status
 
 
 async def bedrock_models(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ async def bedrock_models(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"models": list(_callable(client))}
     except exceptions.ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-        return {"problem": _BY_STATUS.get(status, "bad_request" if status < 500 else "provider")}
+        return {"problem": problem_of_status(status)}
     except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError):
         return {"problem": "timeout"}
     except (exceptions.HTTPClientError, exceptions.ConnectionError):

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
+from .litellm_call_problems import problem_of_status
+
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
-_BY_STATUS: Final = {401: "authentication", 403: "authentication", 404: "not_found", 429: "rate_limit"}
 _PAGE_SIZE: Final = "100"
 _MAX_PAGES: Final = 10
 
@@ -28,8 +29,7 @@ async def vertex_models(request: Mapping[str, Any]) -> dict[str, Any]:
             session.headers["authorization"] = f"Bearer {credentials.token}"
             return {"models": list(_models(session, request["address"], request["timeout_seconds"]))}
         except requests.HTTPError as error:
-            status = error.response.status_code
-            return {"problem": _BY_STATUS.get(status, "bad_request" if status < 500 else "provider")}
+            return {"problem": problem_of_status(error.response.status_code)}
         except exceptions.RefreshError as error:
             return {"problem": _refused(error)}
         except (exceptions.TransportError, requests.ConnectionError, requests.Timeout) as error:

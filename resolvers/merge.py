@@ -81,7 +81,7 @@ def merge(base: ModelConfigDraft, given: ModelConfigInput, *, lost: str | None =
     moves = _destination(draft) != _destination(base)
     dropped = False
     if moves or lost is not None:
-        names = _credential_names(base.auth) if moves else set(base.auth.hints)
+        names = credential_names(base.auth) if moves else set(base.auth.hints)
         draft, dropped = _without_kept_credentials(base, draft, auth, given.params, names)
     _check_whole(draft)
     return Merged(draft=draft, dropped_credentials=dropped, gives_credentials=_gives_credentials(auth, given.params))
@@ -101,6 +101,11 @@ def origin(url: str | None) -> tuple[str, ...] | None:
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
     return (parts.scheme, parts.hostname or "", str(port))
+
+
+def credential_names(auth: Auth) -> set[str]:
+    """The secret fields for which something is stored: a sealed value or a reference."""
+    return (set(auth.fields) | set(auth.hints)) & AUTH_SCHEMES[auth.type].secret_names
 
 
 def _require_replacement(base: ModelConfigDraft, given: ModelConfigInput, lost: str) -> None:
@@ -212,11 +217,6 @@ def _without_kept_credentials(
     )
     secrets = Secrets(auth=_without(draft.secrets.auth, lost_auth), params=_without(draft.secrets.params, lost_params))
     return replace(draft, auth=kept_auth, secrets=secrets), bool(lost_auth or lost_params)
-
-
-def _credential_names(auth: Auth) -> set[str]:
-    """The secret fields for which something is stored: a sealed value or a reference."""
-    return (set(auth.fields) | set(auth.hints)) & AUTH_SCHEMES[auth.type].secret_names
 
 
 def _without(values: Mapping[str, _T], names: set[str]) -> dict[str, _T]:

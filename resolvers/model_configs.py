@@ -12,10 +12,10 @@ from .errors import (
     BadUserInput,
     Forbidden,
     InUse,
-    NotFound,
     ProtectedDefault,
     Unavailable,
     VersionConflict,
+    no_such_config,
     translates_store_errors,
 )
 from .inference import needs_provider, with_provider
@@ -242,7 +242,7 @@ async def find_for_write(
     """The config that is to be written. Raises NotFound, VersionConflict."""
     config = await transaction.find(id=config_id) if can_be_stored(config_id) else None
     if config is None or not principal.aliases.allows(config.alias):
-        raise NotFound("there is no model config with this id, or none that you may see", ("input", "id"))
+        raise no_such_config()
     if config.version != expected_version:
         raise VersionConflict(
             f"the config is at version {config.version}, not {expected_version}: somebody else changed it; "

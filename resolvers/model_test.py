@@ -16,13 +16,12 @@ from urllib.parse import urlsplit
 
 from ..store import AuditAction, AuditEvent, AuthType, Json, ModelConfig, ModelConfigDraft
 from .access import Context, Scope
-from .auth_types import AUTH_SCHEMES
-from .errors import InvalidInput, NotFound, Unavailable, translates_store_errors
+from .errors import InvalidInput, Unavailable, no_such_config, translates_store_errors
 from .guarded_proxy import Target, target_of
 from .inputs import AuthInput, ModelConfigInput, Unset
 from .litellm_calls import Answer, make_call
 from .litellm_params import arguments_of
-from .merge import merge
+from .merge import credential_names, merge
 from .model_test_text import cut_secrets, echo_texts, secret_texts
 from .outbound import Outbound
 from .providers import describe
@@ -100,7 +99,7 @@ async def run_model_test(context: Context, request: ModelTestRequest) -> ModelTe
 async def _find(context: Context, config_id: str) -> ModelConfig:
     config = await context.store.find(id=config_id) if can_be_stored(config_id) else None
     if config is None or not context.principal.aliases.allows(config.alias):
-        raise NotFound("there is no model config with this id, or none that you may see", ("input", "id"))
+        raise no_such_config()
     return config
 
 
@@ -126,9 +125,8 @@ def _require_own_credentials(base: ModelConfigDraft, draft: ModelConfigDraft, gi
     """Raise InvalidInput for stored credentials that were dropped on the way, and about which `given` says nothing."""
     where = "belong to another provider, kind of auth or address: they must be in the request"
     if isinstance(given.auth, Unset) or (isinstance(given.auth, AuthInput) and given.auth.type is base.auth.type):
-        stored = (set(base.auth.fields) | set(base.auth.hints)) & AUTH_SCHEMES[base.auth.type].secret_names
         told = set() if isinstance(given.auth, Unset) else set(given.auth.values)
-        if stored - told - set(draft.auth.fields) - set(draft.auth.hints):
+        if credential_names(base.auth) - told - set(draft.auth.fields) - set(draft.auth.hints):
             raise InvalidInput(f"the stored credentials {where}", ("input", "auth"))
     if given.params is not None:
         named = set(given.params) if isinstance(given.params, Mapping) else set()

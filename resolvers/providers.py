@@ -63,11 +63,6 @@ class Provider:
         """What LiteLLM routes by, in front of the model's name."""
         return f"{self.name}/"
 
-    def auth(self, type_: AuthType) -> ProviderAuth | None:
-        """The way to sign in with this auth type, None when it is not usual there."""
-        return next((auth for auth in self.auths if auth.type is type_), None)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Described:
     """A row of the table: `Provider` without what its name tells."""
@@ -147,8 +142,9 @@ _COMMON: Final[Mapping[str, _Described]] = {
     "xai": _openai_compatible("xAI", "https://api.x.ai/v1"),
 }
 
-_AWS_PREFIXES: Final = ("bedrock", "sagemaker", "aws_")
-_GOOGLE_PREFIXES: Final = ("vertex_ai",)
+AWS_PREFIXES: Final = ("bedrock", "sagemaker", "aws_")
+GOOGLE_PREFIXES: Final = ("vertex_ai",)
+"""How the names of those begin that take a cloud's own credentials."""
 
 # Names that people try, from other tools and from the providers' own, and that no spelling check would lead on.
 _KNOWN_AS: Final[Mapping[str, str]] = {
@@ -194,9 +190,9 @@ def describe(name: str) -> Provider | None:
 
 
 def _usual_auths(name: str) -> tuple[ProviderAuth, ...]:
-    if name.startswith(_AWS_PREFIXES):
+    if name.startswith(AWS_PREFIXES):
         return (_AWS, _KEY, _NONE)
-    if name.startswith(_GOOGLE_PREFIXES):
+    if name.startswith(GOOGLE_PREFIXES):
         return (_GCP, _NONE)
     return (ProviderAuth(type=AuthType.API_KEY), _OAUTH2, _NONE)
 

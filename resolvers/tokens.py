@@ -20,6 +20,7 @@ MAX_TOKEN_CHARACTERS = 16 * 1024
 
 _ALGORITHM: Final = "HS256"
 _INVALID: Final = "the token is not valid"
+_ISSUER_PREFIX: Final = "modelwire:"
 
 
 class TokenUse(StrEnum):
@@ -111,9 +112,6 @@ def _key(store: Store, use: TokenUse, token: str) -> bytes:
         raise Unauthenticated("the token was signed with a key that was taken away: sign in again") from None
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise Unauthenticated(_INVALID) from None
-
-
-_ISSUER_PREFIX: Final = "modelwire:"
 
 
 def _issuer(store: Store) -> str:

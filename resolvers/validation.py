@@ -7,18 +7,17 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from ..store import AuthType, Json
 from .auth_types import AUTH_SCHEMES, AuthField, AuthScheme, FieldKind
 from .errors import InvalidInput
 from .inputs import AuthInput, ModelConfigInput, Unset
 from .params import REFUSED_PARAMS
-from .providers import is_provider, similar_provider
+from .providers import MAX_MODEL_LENGTH, is_provider, similar_provider
 from .references import PREFIX, is_reference
 
 MAX_NAME_LENGTH = 100
-MAX_MODEL_LENGTH = 256
 MAX_DESCRIPTION_LENGTH = 2_000
 MAX_URL_LENGTH = 2_048
 MAX_AUTH_VALUE_LENGTH = 16_384
@@ -45,7 +44,7 @@ def validate_input(given: ModelConfigInput) -> None:
     if isinstance(given.model, str):
         _validate_line("model", given.model, MAX_MODEL_LENGTH, ("input", "model"))
     if isinstance(given.api_base, str) and not is_reference(given.api_base):
-        validate_url("apiBase", given.api_base, ("input", "apiBase"), query_allowed=False)
+        _validate_url("apiBase", given.api_base, ("input", "apiBase"), query_allowed=False)
     if isinstance(given.max_input_tokens, int) and not 1 <= given.max_input_tokens <= MAX_COUNT:
         raise InvalidInput(f"maxInputTokens must be 1 to {MAX_COUNT}", ("input", "maxInputTokens"))
     if isinstance(given.auth, AuthInput):
@@ -82,8 +81,8 @@ def validate_name(label: str, name: str, path: Path) -> None:
     _validate_line(label, name, MAX_NAME_LENGTH, path)
 
 
-def validate_url(label: str, url: str, path: Path, *, query_allowed: bool) -> SplitResult:
-    """Check an absolute http or https URL without user information and fragment, and return its parts."""
+def _validate_url(label: str, url: str, path: Path, *, query_allowed: bool) -> None:
+    """Check an absolute http or https URL without user information and fragment."""
     problem = _url_problem(url, query_allowed=query_allowed)
     if problem is not None:
         raise InvalidInput(
@@ -91,7 +90,6 @@ def validate_url(label: str, url: str, path: Path, *, query_allowed: bool) -> Sp
             f"os.environ/API_BASE: it {problem}",
             path,
         )
-    return urlsplit(url)
 
 
 def params_size(params: Mapping[str, Json]) -> int:
@@ -188,7 +186,7 @@ def _validate_auth_value(scheme: AuthScheme, field: AuthField, value: Json) -> N
 def _validate_auth_text(field: AuthField, label: str, value: str, path: Path) -> None:
     match field.kind:
         case FieldKind.URL:
-            validate_url(label, value, path, query_allowed=True)
+            _validate_url(label, value, path, query_allowed=True)
         case FieldKind.LOCATION:
             if not _LOCATION.fullmatch(value):
                 raise InvalidInput(f"{label} must be a region: lower-case letters, digits and hyphens", path)

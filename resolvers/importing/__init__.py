@@ -13,12 +13,11 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from ...store import Json
-from ..litellm_registry import infer_provider
 from . import litellm, modelwire, sam
 from .document import MAX_BYTES, Document, malformed, read_document
 from .parsed import ImportedModel, ParsedEntry, ParsedFile
 
-__all__ = ["MAX_BYTES", "ImportFormat", "ImportedModel", "ParsedEntry", "ParsedFile", "infer_provider", "parse_import"]
+__all__ = ["MAX_BYTES", "ImportFormat", "ImportedModel", "ParsedEntry", "ParsedFile", "parse_import"]
 
 
 class ImportFormat(StrEnum):

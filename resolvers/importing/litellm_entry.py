@@ -12,6 +12,7 @@ from ..auth_types import AUTH_SCHEMES, AuthField, FieldKind
 from ..inputs import AuthInput
 from ..litellm_registry import InferredModel, infer_provider, without_provider
 from ..params import AUTH_SYNONYMS, REFUSED_PARAMS
+from ..providers import AWS_PREFIXES, GOOGLE_PREFIXES
 from .parsed import ImportedModel
 
 ROUTER_PARAMS: Final = frozenset(
@@ -41,9 +42,6 @@ _AUTH_ORDER: Final = (
     AuthType.GCP_SERVICE_ACCOUNT,
 )
 """Which auth type an entry gets that has fields of several, when none of them is the provider's own."""
-
-_AWS_PROVIDERS: Final = ("bedrock", "sagemaker", "aws_")
-_GOOGLE_PROVIDERS: Final = ("vertex_ai",)
 
 _AUTH_FIELDS: Final[Mapping[str, tuple[AuthType, AuthField]]] = {
     auth_field.litellm_name: (auth_type, auth_field)
@@ -203,9 +201,9 @@ def _auth(provider: str, given: Mapping[str, Json]) -> tuple[AuthInput, set[str]
 
 
 def _own_type(provider: str) -> tuple[AuthType, ...]:
-    if provider.startswith(_AWS_PROVIDERS):
+    if provider.startswith(AWS_PREFIXES):
         return (AuthType.AWS_IAM,)
-    return (AuthType.GCP_SERVICE_ACCOUNT,) if provider.startswith(_GOOGLE_PROVIDERS) else ()
+    return (AuthType.GCP_SERVICE_ACCOUNT,) if provider.startswith(GOOGLE_PREFIXES) else ()
 
 
 def _auth_value(auth_field: AuthField, given: Mapping[str, Json]) -> Json:

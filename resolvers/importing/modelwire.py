@@ -53,9 +53,6 @@ async def read(document: Document, _variables: Mapping[str, str]) -> ParsedFile:
     return ParsedFile(entries=reader.entries(), ignored_sections=())
 
 
-_Path = tuple[str | int, ...]
-
-
 class _Reader:
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -107,8 +104,8 @@ class _Reader:
         sealed = self._names(given.get("sealed", []), *path, "sealed")
         for index, name in enumerate(sealed):
             if name not in scheme.secret_names or name in given:
-                self._refuse(f"`sealed` names secrets of this type that have no line of their own: {name!r} is none",
-                             *path, "sealed", index)  # fmt: skip
+                problem = f"`sealed` names secrets of this type that have no line of their own: {name!r} is none"
+                self._refuse(problem, *path, "sealed", index)
         values = {name: given.get(name) for name in names if name not in sealed}
         for name, content in values.items():
             if content is None and name in given:
