@@ -26,7 +26,8 @@ def value_of(given: Maybe[_T]) -> _T | None:
     return None if given is None else given.value
 
 
-def _given(given: Maybe[Any]) -> Any:
+def or_unset(given: Maybe[Any]) -> Any:
+    """The value, None when it is null, UNSET when it is absent."""
     return UNSET if given is None else given.value
 
 
@@ -147,6 +148,7 @@ def _auth_values(auth: _AuthFields) -> dict[str, str | int | None]:
 
 
 def to_auth(given: Maybe[ModelAuthInput | None]) -> AuthInput | Unset | None:
+    """The credentials, None when they are null, UNSET when they are absent."""
     if given is None:
         return UNSET
     return None if given.value is None else given.value.to_auth()
@@ -194,13 +196,13 @@ class CreateModelConfigInput:
     def to_input(self) -> ModelConfigInput:
         return ModelConfigInput(
             alias=self.alias,
-            provider=_given(self.provider),
-            model=_given(self.model),
-            api_base=_given(self.api_base),
-            description=_given(self.description),
+            provider=or_unset(self.provider),
+            model=or_unset(self.model),
+            api_base=or_unset(self.api_base),
+            description=or_unset(self.description),
             auth=to_auth(self.auth),
-            params=_given(self.params),
-            max_input_tokens=_given(self.max_input_tokens),
+            params=or_unset(self.params),
+            max_input_tokens=or_unset(self.max_input_tokens),
         )
 
 
@@ -233,14 +235,14 @@ class UpdateModelConfigInput:
 
     def to_input(self) -> ModelConfigInput:
         return ModelConfigInput(
-            alias=_given(self.alias),
-            provider=_given(self.provider),
-            model=_given(self.model),
-            api_base=_given(self.api_base),
-            description=_given(self.description),
+            alias=or_unset(self.alias),
+            provider=or_unset(self.provider),
+            model=or_unset(self.model),
+            api_base=or_unset(self.api_base),
+            description=or_unset(self.description),
             auth=to_auth(self.auth),
-            params=_given(self.params),
-            max_input_tokens=_given(self.max_input_tokens),
+            params=or_unset(self.params),
+            max_input_tokens=or_unset(self.max_input_tokens),
         )
 
 

@@ -6,11 +6,11 @@ import strawberry
 from strawberry import Maybe
 from strawberry.scalars import JSON
 
-from ..resolvers.inputs import UNSET, ModelConfigInput
+from ..resolvers.inputs import ModelConfigInput
 from ..resolvers.model_test import ModelTestOutcome, ModelTestRequest
 from .enums import ModelTestProblem
 from .errors import InvalidInput, NotFound
-from .inputs import ModelAuthInput, to_auth, value_of
+from .inputs import ModelAuthInput, or_unset, to_auth, value_of
 
 
 @strawberry.input(
@@ -39,12 +39,12 @@ class TestModelConfigInput:
 
     def to_request(self) -> ModelTestRequest:
         given = ModelConfigInput(
-            provider=UNSET if self.provider is None else self.provider.value,
-            model=UNSET if self.model is None else self.model.value,
-            api_base=UNSET if self.api_base is None else self.api_base.value,
+            provider=or_unset(self.provider),
+            model=or_unset(self.model),
+            api_base=or_unset(self.api_base),
             auth=to_auth(self.auth),
-            params=UNSET if self.params is None else self.params.value,
-            max_input_tokens=UNSET if self.max_input_tokens is None else self.max_input_tokens.value,
+            params=or_unset(self.params),
+            max_input_tokens=or_unset(self.max_input_tokens),
         )
         return ModelTestRequest(config_id=value_of(self.id), given=given)
 

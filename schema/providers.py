@@ -8,11 +8,10 @@ from strawberry import Maybe
 from ..resolvers import provider_models, providers, setup_status
 from ..resolvers.auth_types import AUTH_SCHEMES, AuthField
 from ..resolvers.errors import BadUserInput
-from ..resolvers.inputs import UNSET
 from ..resolvers.litellm_params import routed_model
 from .base import Info, described
 from .enums import AuthType, ListProblem, ModelSource
-from .inputs import ModelAuthInput, to_auth, value_of
+from .inputs import ModelAuthInput, or_unset, to_auth, value_of
 
 
 @strawberry.type(description="Whether the default aliases can be used, of those that the viewer may see.")
@@ -85,7 +84,7 @@ class ProviderConnectionInput:
     def to_request(self) -> provider_models.ListRequest:
         return provider_models.ListRequest(
             config_id=value_of(self.model_config),
-            api_base=UNSET if self.api_base is None else self.api_base.value,
+            api_base=or_unset(self.api_base),
             auth=to_auth(self.auth),
         )
 
