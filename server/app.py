@@ -177,66 +177,17 @@ async def _closing(store: Store) -> AsyncIterator[Store]:
 @contextlib.asynccontextmanager
 async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIterator[Services]:
     async with contextlib.AsyncExitStack() as stack:
-        try:
-            keyring = await asyncio.to_thread(read_keyring, settings)
-            store = await open_store(database_url(settings), keyring, settings.database_options)
-            stack.push_async_callback(store.close)
-            feed = Feed(store, poll_seconds=settings.feed_poll_seconds, bookmark_seconds=settings.bookmark_seconds)
-            store.on_commit(feed.wake)
-            await feed.start()
-            stack.push_async_callback(feed.stop)
-        except StoreError as error:
-            raise StartError(str(error)) from error
-
+        store, feed = await stack.enter_async_context(_followed_store(settings))
         await stack.enter_async_context(housekeeping(store, settings))
-        outbound = Outbound(policy=settings.outbound_policy)
         metrics = Metrics()
         store.on_commit(metrics.committed)
         denials = Denials(store.audit_log)
         await stack.enter_async_context(denials.written())
-
         oidc = await stack.enter_async_context(_oidc(settings))
-        rules = settings.session_rules
-
-        async def principal(authorization: str | None) -> Principal:
-            if settings.no_auth:
-                return NO_AUTH
-            if is_local(authorization, local_token_hash):
-                return LOCAL
-            try:
-                return await authenticate(store, authorization, oidc)
-            except Unauthenticated as error:
-                denials.unauthenticated(error)
-                metrics.unauthenticated()
-                raise
-
-        def refused(context: Context, field: str | None, error: RequestError) -> None:
-            denials.refused(context, field, error)
-            metrics.refused(error.code)
-
         presence = Presence(store, lease_seconds=settings.component_lease_seconds, on_acknowledged=metrics.acknowledged)
         await stack.enter_async_context(presence.written())
-        endpoint = GraphQLEndpoint(
-            schema,
-            authenticate=principal,
-            context=lambda principal: Context(
-                principal,
-                store,
-                feed,
-                outbound,
-                rules,
-                source=source.get(),
-                cookie=browser_cookie.get(),
-                component=component_link.get(),
-                reports=presence,
-            ),
-            limits=settings.limits,
-            allowed_origins=settings.page_origins,
-            open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
-            on_refusal=refused,
-            introduce=presence.connect,
-            sharing=Sharing(SHARED_FIELDS, feed.current, metrics),
-        )
+        door = _Door(settings, store, oidc, local_token_hash, denials, metrics)
+        endpoint = _endpoint(settings, door, feed, presence)
         stack.push_async_callback(endpoint.close)
         revocation = Revocation(store, endpoint)
         feed.deliver_after(revocation.settle)
@@ -246,6 +197,79 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
         monitored = Monitored(settings, store, feed, endpoint, presence, metrics)
         await stack.enter_async_context(monitored.noted())
         yield Services(store, feed, endpoint, monitored)
+
+
+@contextlib.asynccontextmanager
+async def _followed_store(settings: Settings) -> AsyncIterator[tuple[Store, Feed]]:
+    """The store, and the feed that follows its change log. Raises StartError."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            keyring = await asyncio.to_thread(read_keyring, settings)
+            store = await stack.enter_async_context(
+                _closing(await open_store(database_url(settings), keyring, settings.database_options))
+            )
+            feed = Feed(store, poll_seconds=settings.feed_poll_seconds, bookmark_seconds=settings.bookmark_seconds)
+            store.on_commit(feed.wake)
+            await feed.start()
+            stack.push_async_callback(feed.stop)
+        except StoreError as error:
+            raise StartError(str(error)) from error
+        yield store, feed
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Who is let in, and who hears of those who are not. `oidc` and `local_token_hash` None: there is none."""
+
+    settings: Settings
+    store: Store
+    oidc: OidcVerifier | None
+    local_token_hash: str | None
+    denials: Denials
+    metrics: Metrics
+
+    async def principal(self, authorization: str | None) -> Principal:
+        """Who shows this header. Raises Unauthenticated."""
+        if self.settings.no_auth:
+            return NO_AUTH
+        if is_local(authorization, self.local_token_hash):
+            return LOCAL
+        try:
+            return await authenticate(self.store, authorization, self.oidc)
+        except Unauthenticated as error:
+            self.denials.unauthenticated(error)
+            self.metrics.unauthenticated()
+            raise
+
+    def refused(self, context: Context, field: str | None, error: RequestError) -> None:
+        """Note what a resolver refused: see `GraphQLEndpoint`."""
+        self.denials.refused(context, field, error)
+        self.metrics.refused(error.code)
+
+
+def _endpoint(settings: Settings, door: _Door, feed: Feed, presence: Presence) -> GraphQLEndpoint:
+    outbound, rules = Outbound(policy=settings.outbound_policy), settings.session_rules
+    return GraphQLEndpoint(
+        schema,
+        authenticate=door.principal,
+        context=lambda principal: Context(
+            principal,
+            door.store,
+            feed,
+            outbound,
+            rules,
+            source=source.get(),
+            cookie=browser_cookie.get(),
+            component=component_link.get(),
+            reports=presence,
+        ),
+        limits=settings.limits,
+        allowed_origins=settings.page_origins,
+        open_mutations=frozenset() if settings.no_auth else OPEN_MUTATIONS,
+        on_refusal=door.refused,
+        introduce=presence.connect,
+        sharing=Sharing(SHARED_FIELDS, feed.current, door.metrics),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -52,8 +52,9 @@ _LEVELS = {
     "database_connections_in_use": "Connections of the pool that are in use.",
     "database_connections_max": "Connections that the pool may have.",
 }
+_Together = Literal["livesum", "livemax", "livemin"]
 # How the levels of several workers are put together, where it is not by their sum.
-_TOGETHER: dict[str, Literal["livemax", "livemin"]] = {
+_TOGETHER: dict[str, _Together] = {
     "feed_failing": "livemax",
     "feed_lag_seconds": "livemax",
     "revision": "livemin",
@@ -67,55 +68,32 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self._several = MULTIPROCESS_FOLDER in os.environ
-        self._delivered = Histogram(
-            "modelwire_commit_to_delivered_seconds",
+        self._delivered = self._histogram(
+            "commit_to_delivered_seconds",
             "From a change to its sending to subscribers, over websockets; those that are sent it together count once.",
-            buckets=_BUCKETS,
-            registry=registry,
         )
-        self._applied = Histogram(
-            "modelwire_commit_to_applied_seconds",
+        self._applied = self._histogram(
+            "commit_to_applied_seconds",
             "From a change to a component's word that it runs it; of components that were connected at the change.",
-            buckets=_BUCKETS,
-            registry=registry,
         )
-        self._commits = Counter("modelwire_commits", "Transactions that changed model configs.", registry=registry)
-        self._deliveries = Counter(
-            "modelwire_deliveries", "Events that were sent to subscribers over websockets.", registry=registry
+        self._commits = self._counter("commits", "Transactions that changed model configs.")
+        self._deliveries = self._counter("deliveries", "Events that were sent to subscribers over websockets.")
+        self._conflated = self._counter(
+            "conflated_deliveries", "Events that told a slow or returning subscriber at once what it had missed."
         )
-        self._conflated = Counter(
-            "modelwire_conflated_deliveries",
-            "Events that told a slow or returning subscriber at once what it had missed.",
-            registry=registry,
-        )
-        self._behind = Counter(
-            "modelwire_subscribers_fell_behind", "Times that a subscriber could not be written to.", registry=registry
-        )
-        self._dropped = Counter(
-            "modelwire_dropped_connections", "Connections closed because the peer did not read.", registry=registry
-        )
-        self._acknowledgements = Counter(
-            "modelwire_acknowledgements", "What components said of versions.", ["outcome"], registry=registry
-        )
-        self._authentication_failures = Counter(
-            "modelwire_authentication_failures", "Credentials that were not accepted.", registry=registry
-        )
-        self._request_errors = Counter(
-            "modelwire_request_errors", "What was refused, by the code that clients get.", ["code"], registry=registry
+        self._behind = self._counter("subscribers_fell_behind", "Times that a subscriber could not be written to.")
+        self._dropped = self._counter("dropped_connections", "Connections closed because the peer did not read.")
+        self._acknowledgements = self._counter("acknowledgements", "What components said of versions.", "outcome")
+        self._authentication_failures = self._counter("authentication_failures", "Credentials that were not accepted.")
+        self._request_errors = self._counter(
+            "request_errors", "What was refused, by the code that clients get.", "code"
         )
         self._levels = {
-            name: Gauge(f"modelwire_{name}", text, multiprocess_mode=_TOGETHER.get(name, "livesum"), registry=registry)
-            for name, text in _LEVELS.items()
+            name: self._gauge(name, text, _TOGETHER.get(name, "livesum")) for name, text in _LEVELS.items()
         }
-        self._info = Gauge(
-            "modelwire_info",
-            "1, with the version of the server.",
-            ["version"],
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
+        self._info = self._gauge("info", "1, with the version of the server.", "livemax", "version")
         self._info.labels(__version__).set(1)
         # There from the start, as 0, so that their first increase is one.
         for outcome in Outcome:
@@ -123,7 +101,16 @@ class Metrics:
         for error in RequestError.__subclasses__():
             self._request_errors.labels(error.code)
         if not self._several:
-            ProcessCollector(registry=registry)
+            ProcessCollector(registry=self.registry)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(f"modelwire_{name}", text, buckets=_BUCKETS, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"modelwire_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, together: _Together, *labels: str) -> Gauge:
+        return Gauge(f"modelwire_{name}", text, labels, multiprocess_mode=together, registry=self.registry)
 
     def delivered(self, members: int, seconds: float | None) -> None:
         self._deliveries.inc(members)

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from ..resolvers.attempts import Attempts
 from ..resolvers.session_rules import SessionRules
-from . import oidc_settings
+from . import oidc_setting_values
 from .oidc import OidcRules
 from .setting_values import listed
 
@@ -82,7 +82,7 @@ class IdentitySettings(BaseSettings):
     @field_validator("oidc_issuer")
     @classmethod
     def _issuer(cls, url: str) -> str:
-        return oidc_settings.issuer(url)
+        return oidc_setting_values.issuer(url)
 
     @field_validator("oidc_audience")
     @classmethod
@@ -94,12 +94,12 @@ class IdentitySettings(BaseSettings):
     @field_validator("oidc_algorithms", mode="before")
     @classmethod
     def _algorithms(cls, value: object) -> object:
-        return listed(value, oidc_settings.algorithm)
+        return listed(value, oidc_setting_values.algorithm)
 
     @field_validator("oidc_scope_map", mode="before")
     @classmethod
     def _scope_map(cls, value: object) -> object:
-        return oidc_settings.scope_map(value)
+        return oidc_setting_values.scope_map(value)
 
     @property
     def oidc_rules(self) -> OidcRules | None:

@@ -26,7 +26,9 @@ FILE_NAME = "modelwire.toml"
 SECRETS_VARIABLE = "MODELWIRE_SECRETS_DIR"
 """Names a folder with a file for each setting that it holds: what container engines and systemd make of secrets."""
 
-SUBSCRIBER_VARIABLES = frozenset({"MODELWIRE_URL", "MODELWIRE_TOKEN", "MODELWIRE_COMPONENT", "MODELWIRE_CACHE"})
+SUBSCRIBER_VARIABLES = frozenset(
+    {"MODELWIRE_URL", "MODELWIRE_TOKEN", "MODELWIRE_COMPONENT", "MODELWIRE_CACHE", "MODELWIRE_CACHE_KEY"}
+)
 """Variables that components and the command line read; a server may see them too."""
 
 

@@ -1,0 +1,1 @@
+"""`modelwire demo`: the whole line on one machine, as a user would run it."""

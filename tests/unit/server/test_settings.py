@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from modelwire.server.settings import Settings
 from modelwire.server.settings_loading import SettingsError, load_settings, settings_table
 
 CANARY = "canary-9f8e7d6c5b4a"
+SUBSCRIBER = Path(__file__).parents[3] / "subscriber"
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +121,11 @@ def test_what_components_and_kubernetes_set_is_not_warned_about(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    for name in ("URL", "TOKEN", "COMPONENT", "CACHE"):
-        monkeypatch.setenv(f"MODELWIRE_{name}", "something")
+    sources = (path.read_text(encoding="utf-8") for path in SUBSCRIBER.rglob("*.py"))
+    names = {name for text in sources for name in re.findall(r"MODELWIRE(?:_[A-Z]+)+", text)}
+    assert {"MODELWIRE_URL", "MODELWIRE_CACHE_KEY"} <= names
+    for name in names:
+        monkeypatch.setenv(name, "something")
     monkeypatch.setenv("MODELWIRE_PORT", "tcp://10.0.0.1:8400")
     monkeypatch.setenv("MODELWIRE_PORT_8400_TCP", "tcp://10.0.0.1:8400")
     assert load_settings().port == 8400

@@ -1,14 +1,14 @@
-"""What the settings of OIDC may be. Each raises ValueError, as pydantic's validators do."""
+"""What values of the settings of OIDC may be, as `setting_values.py` says it of others. Each raises ValueError."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ..resolvers.access import Scope
 from .oidc import ALGORITHMS, EVERYTHING
+from .setting_values import is_loopback
 
 
 def issuer(url: str) -> str:
@@ -17,7 +17,7 @@ def issuer(url: str) -> str:
         return url
     parts = urlsplit(url)
     whole = parts.hostname and not (parts.query or parts.fragment or parts.username or parts.password)
-    if not whole or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))):
+    if not whole or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))):
         raise ValueError(
             "write it as the issuer writes itself in `iss`, as in https://login.example.com/realms/agents; "
             "http is for loopback alone"
@@ -47,10 +47,3 @@ def scope_map(value: object) -> dict[str, frozenset[str]]:
         if not all(isinstance(scope, str) and scope in known for scope in scopes):
             raise ValueError(f"{word!r} has a scope that does not exist; there are: {', '.join(sorted(known))}")
     return {word: frozenset(scopes) for word, scopes in value.items()}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
