@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..subscriber import ConfigRefused, LiteLlm, ModelSettings, events
+from ..subscriber import ConfigRefused, LiteLlm, events
+from ..subscriber.replica import settings_of
 from .assignments import AUTH_FIELDS, REFERENCE
 
 DOCUMENT = """
@@ -179,14 +180,4 @@ def _setting(name: str, value: Any, visible: bool) -> Setting:
 
 def _try(config: events.Config, allowed_env: tuple[str, ...]) -> None:
     """Do with the config what a component does, in a model that nobody uses. Raises ConfigRefused."""
-    model = LiteLlm(config.alias, allowed_env=allowed_env)
-    model.configure_model(
-        ModelSettings(
-            alias=config.alias,
-            id=config.id,
-            version=config.version,
-            revision=config.revision,
-            litellm_params=config.litellm_params or {},
-            max_input_tokens=config.max_input_tokens,
-        )
-    )
+    LiteLlm(config.alias, allowed_env=allowed_env).configure_model(settings_of(config))

@@ -17,7 +17,19 @@ from .callbacks import Callbacks
 from .connection import open_socket
 from .errors import LinkError, LinkSilent, OperationFailed, ProtocolError, ProviderClosed
 from .forking import release_socket
-from .protocol import Acknowledged, Completed, Event, Failed, Json, Next, Pinged, Ponged, Protocol
+from .protocol import (
+    Acknowledged,
+    Completed,
+    Event,
+    Failed,
+    Json,
+    Next,
+    Pinged,
+    Ponged,
+    Protocol,
+    codes_of,
+    text_of,
+)
 from .retry import Retry, decide, describe, log
 from .status import LinkState, LinkStatus
 from .token import Renewal, TokenSource
@@ -360,9 +372,4 @@ def _apply(operation: Operation, data: Json, errors: tuple[Mapping[str, Json], .
 
 
 def _operation_failed(errors: tuple[Mapping[str, Json], ...]) -> OperationFailed:
-    codes = set()
-    for error in errors:
-        if isinstance(extensions := error.get("extensions"), dict) and isinstance(code := extensions.get("code"), str):
-            codes.add(code)
-    messages = "; ".join(str(error.get("message")) for error in errors)[:500]
-    return OperationFailed(f"the server answered the subscription with: {messages}", frozenset(codes))
+    return OperationFailed(f"the server answered the subscription with: {text_of(errors)}", codes_of(errors))

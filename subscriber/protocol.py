@@ -7,13 +7,15 @@ https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import ProtocolError
 
 SUBPROTOCOL = "graphql-transport-ws"
+
+_MAX_TOLD = 500
 
 Json = Any
 """A value of JSON: None, bool, int, float, str, a list or a dict with string keys of the same."""
@@ -133,6 +135,18 @@ class Protocol:
         was_open = self._is_open(id_)
         self._open.discard(id_)
         return was_open
+
+
+def codes_of(errors: Iterable[Mapping[str, Json]]) -> frozenset[str]:
+    """The `extensions.code` of GraphQL errors, of those that have one."""
+    extensions = (error.get("extensions") for error in errors)
+    codes = (each.get("code") for each in extensions if isinstance(each, dict))
+    return frozenset(code for code in codes if isinstance(code, str))
+
+
+def text_of(errors: Iterable[Mapping[str, Json]]) -> str:
+    """What GraphQL errors say, in one text of at most 500 characters."""
+    return "; ".join(str(error.get("message")) for error in errors)[:_MAX_TOLD]
 
 
 def _parse(text: str | bytes) -> dict[str, Json]:

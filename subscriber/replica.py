@@ -86,7 +86,7 @@ class AliasReplica:
         if self._position is not None or self._denied:
             return False
         try:
-            self._model.configure_model(_settings(config), _cached_at=heard_at)
+            self._model.configure_model(settings_of(config), _cached_at=heard_at)
         except ConfigRefused as refused:
             logger.warning("version %s of %r in the cache cannot be used: %s", config.version, self.alias, refused)
             return False
@@ -142,7 +142,7 @@ class AliasReplica:
             self._say(config)
             return
         try:
-            prepared = self._model._prepare(_settings(config))
+            prepared = self._model._prepare(settings_of(config))
         except ConfigRefused as refused:
             self._refuse(config, refused)
             return
@@ -208,7 +208,8 @@ def _attributes(config: events.Config) -> dict[str, str | int]:
     return {"modelwire.alias": config.alias, "modelwire.version": config.version}
 
 
-def _settings(config: events.Config) -> ModelSettings:
+def settings_of(config: events.Config) -> ModelSettings:
+    """A config as a model is given it; references in it are not followed yet."""
     return ModelSettings(
         alias=config.alias,
         id=config.id,
