@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .completion import SCOPES, complete_alias, complete_scope
 from .errors import server_extra
 from .options import ConfigFile, OutputForm, ServerUrl, Token
 from .output import Output
@@ -21,7 +22,13 @@ api_key_app = typer.Typer(
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
     scopes: Annotated[
-        list[str], typer.Option("--scope", metavar="SCOPE", help="What it permits; may be given several times.")
+        list[str],
+        typer.Option(
+            "--scope",
+            metavar="SCOPE",
+            help=f"What it permits, of {', '.join(SCOPES)}; may be given several times.",
+            autocompletion=complete_scope,
+        ),
     ],
     aliases: Annotated[
         list[str] | None,
@@ -29,6 +36,7 @@ def create(
             "--alias",
             metavar="ALIAS",
             help="An alias that it opens, * stands for any text; may be given several times. All without any.",
+            autocompletion=complete_alias,
         ),
     ] = None,
     expires: Annotated[

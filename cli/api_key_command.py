@@ -10,11 +10,11 @@ from typing import Any
 
 import typer
 
-from .client import GraphQLClient, connect
+from .client import connect, refusal
 from .errors import CommandError, ExitCode
 from .output import Output, print_json, printable
+from .paging import read_pages
 
-_PAGE = 100
 _FIELDS = "id name scopes aliases createdAt createdBy expiresAt lastUsedAt revokedAt"
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -66,7 +66,7 @@ def create_key(
     with contextlib.closing(connect(url, token)) as client:
         result = client.execute(CREATE, {"input": given})["createApiKey"]
     if result["__typename"] != "CreateApiKeyPayload":
-        raise CommandError(f"no key was made: {printable(result['message'])}", ExitCode.REFUSED)
+        raise refusal(result, "no key was made")
     if output is Output.JSON:
         print_json({"apiKey": result["apiKey"], "secret": result["secret"]})
         return
@@ -93,7 +93,7 @@ def moment(text: str, *, now: datetime) -> datetime:
 def list_keys(*, first: int, url: str | None, token: str | None, output: Output) -> None:
     """Show up to `first` keys, the newest first. Raises CommandError."""
     with contextlib.closing(connect(url, token)) as client:
-        keys, more = _read(client, first)
+        keys, more = read_pages(client, LIST, {}, lambda data: data["apiKeys"], first=first)
     if output is Output.JSON:
         print_json({"apiKeys": keys, "more": more})
         return
@@ -103,17 +103,6 @@ def list_keys(*, first: int, url: str | None, token: str | None, output: Output)
         typer.echo("There are older keys: show more with --first.")
 
 
-def _read(client: GraphQLClient, first: int) -> tuple[list[dict[str, Any]], bool]:
-    keys: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        page = client.execute(LIST, {"first": min(_PAGE, first - len(keys)), "after": after})["apiKeys"]
-        keys += [edge["node"] for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"]
-        if len(keys) >= first or not page["pageInfo"]["hasNextPage"]:
-            return keys, page["pageInfo"]["hasNextPage"]
-
-
 def revoke_key(id: str, *, force: bool, url: str | None, token: str | None, output: Output) -> None:  # noqa: A002 - the API's name
     """Revoke a key. Raises CommandError: USAGE for a whole key, FAILED when there is none, REFUSED by the server."""
     if id.startswith("mw_"):
@@ -121,8 +110,8 @@ def revoke_key(id: str, *, force: bool, url: str | None, token: str | None, outp
     with contextlib.closing(connect(url, token)) as client:
         result = client.execute(REVOKE, {"input": {"id": id, "force": force}})["revokeApiKey"]
     if result["__typename"] != "RevokeApiKeyPayload":
-        code = ExitCode.FAILED if result["__typename"] == "NotFound" else ExitCode.REFUSED
-        raise CommandError(f"nothing was revoked: {printable(result['message'])}", code)
+        unknown = result["__typename"] == "NotFound"
+        raise refusal(result, "nothing was revoked", ExitCode.FAILED if unknown else ExitCode.REFUSED)
     if output is Output.JSON:
         print_json({"apiKey": result["apiKey"]})
         return

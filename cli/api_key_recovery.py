@@ -10,14 +10,15 @@ import typer
 from ..resolvers.api_keys import CreatedApiKey, recover_admin_key
 from ..resolvers.errors import Unavailable
 from ..server.database import database_name
-from .database import database_settings, opened_store
+from .database import opened_store
 from .errors import CommandError
 from .output import Output, print_json
+from .server_settings import server_settings
 
 
 def recover_key(config: Path | None, *, output: Output) -> None:
     """Make an administrator key and print it. Raises CommandError."""
-    settings = database_settings(config)
+    settings = server_settings(config)
 
     async def recover() -> CreatedApiKey:
         async with opened_store(settings) as store:

@@ -12,7 +12,7 @@ from .api_key_app import api_key_app
 from .audit_app import audit_app
 from .config_app import config_app
 from .database_app import database_app
-from .errors import CommandError, ExitCode, server_extra
+from .errors import CommandError, server_extra
 from .files_app import files_app
 from .fleet_app import fleet_app
 from .options import OutputForm
@@ -118,6 +118,3 @@ def schema(
     with server_extra("schema"):
         from .schema_command import check_schema, print_schema
     raise typer.Exit(print_schema(output=output) if check is None else check_schema(check, output=output))
-
-
-__all__ = ["ExitCode", "app", "run"]

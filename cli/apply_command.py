@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,27 +10,27 @@ from typing import Any
 import typer
 
 from .asking import confirm
-from .client import GraphQLClient, connect
-from .errors import CommandError, ExitCode
+from .changes import CHANGES, describe_change
+from .client import GraphQLClient, connect, refusal
+from .errors import ExitCode
 from .files import import_input
 from .output import Output, print_json, printable
 
-APPLY = """
-mutation Apply($input: ImportModelConfigsInput!) {
-  importModelConfigs(input: $input) {
+APPLY = f"""
+mutation Apply($input: ImportModelConfigsInput!) {{
+  importModelConfigs(input: $input) {{
     __typename
-    ... on ImportModelConfigsPayload {
-      entries { alias action reason ignored changes { path before after secret } }
+    ... on ImportModelConfigsPayload {{
+      entries {{ alias action reason ignored {CHANGES} }}
       ignoredSections revision baseRevision
-    }
-    ... on UserError { message path }
-  }
-}
+    }}
+    ... on UserError {{ message path }}
+  }}
+}}
 """
 
 _SIGNS = {"CREATE": "+", "UPDATE": "~", "DELETE": "-", "SKIP": "!", "UNCHANGED": " "}
 _WRITES = ("CREATE", "UPDATE", "DELETE")
-_LONGEST_VALUE = 200
 
 
 def apply_file(path: Path, *, yes: bool, url: str | None, token: str | None, output: Output) -> ExitCode:
@@ -66,7 +65,7 @@ def _send(client: GraphQLClient, path: Path, given: dict[str, Any]) -> dict[str,
     if result["__typename"] == "ImportModelConfigsPayload":
         return result
     what = "the plan is out of date" if result["__typename"] == "RevisionConflict" else str(path)
-    raise CommandError(f"nothing was changed: {what}: {printable(result['message'])}", ExitCode.REFUSED)
+    raise refusal(result, f"nothing was changed: {what}")
 
 
 def _show(plan: dict[str, Any], path: Path, *, err: bool) -> None:
@@ -95,23 +94,3 @@ def describe_plan(plan: dict[str, Any]) -> Iterator[str]:
         f"{actions.count('CREATE')} to create, {actions.count('UPDATE')} to change, "
         f"{actions.count('DELETE')} to delete, {actions.count('UNCHANGED')} unchanged{skipped}"
     )
-
-
-def describe_change(change: dict[str, Any], *, new: bool) -> str:
-    """The line that tells a person of one FieldChange of the API, of a config that is `new` or was there before."""
-    name = printable(".".join(change["path"]))
-    if new:
-        return f"{name}: {'(secret)' if change['secret'] else _value(change['after'])}"
-    if not change["secret"]:
-        return f"{name}: {_value(change['before'])} → {_value(change['after'])}"
-    # A sealed value is null; a side that is shown is a reference.
-    if change["before"] is not None:
-        return f"{name}: {_value(change['before'])} → (secret)"
-    if change["after"] is not None:
-        return f"{name}: (secret) → {_value(change['after'])}"
-    return f"{name}: (secret) changes"
-
-
-def _value(value: Any) -> str:
-    text = printable(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

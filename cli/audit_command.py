@@ -8,10 +8,9 @@ from typing import Any
 
 import typer
 
-from .client import GraphQLClient, connect
+from .client import connect
 from .output import Output, print_json, printable
-
-_PAGE = 100
+from .paging import read_pages
 
 AUDIT_LOG = """
 query AuditLog($first: Int, $after: String) {
@@ -26,7 +25,7 @@ query AuditLog($first: Int, $after: String) {
 def show_audit_log(*, first: int, url: str | None, token: str | None, output: Output) -> None:
     """Show up to `first` entries, newest first. Raises CommandError."""
     with contextlib.closing(connect(url, token)) as client:
-        entries, more = _read(client, first)
+        entries, more = read_pages(client, AUDIT_LOG, {}, lambda data: data["auditLog"], first=first)
     if output is Output.JSON:
         print_json({"entries": entries, "more": more})
         return
@@ -34,17 +33,6 @@ def show_audit_log(*, first: int, url: str | None, token: str | None, output: Ou
         typer.echo(describe_entry(entry))
     if more:
         typer.echo("There are older entries: show more with --first.")
-
-
-def _read(client: GraphQLClient, first: int) -> tuple[list[dict[str, Any]], bool]:
-    entries: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        page = client.execute(AUDIT_LOG, {"first": min(_PAGE, first - len(entries)), "after": after})["auditLog"]
-        entries += [edge["node"] for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"]
-        if len(entries) >= first or not page["pageInfo"]["hasNextPage"]:
-            return entries, page["pageInfo"]["hasNextPage"]
 
 
 def describe_entry(entry: dict[str, Any]) -> str:

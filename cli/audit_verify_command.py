@@ -11,9 +11,9 @@ import typer
 
 from ..server.database import database_url
 from ..store import AuditReport, StoreError, verify_audit_log
-from .database import database_settings
 from .errors import CommandError, ExitCode
 from .output import Output, print_json, printable
+from .server_settings import server_settings
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -25,7 +25,7 @@ def verify_audit(config: Path | None, *, head: str | None, output: Output) -> Ex
     """
     if head is not None and not _HASH.fullmatch(head):
         raise CommandError("--head must be a hash of 64 hexadecimal digits, as this command prints it", ExitCode.USAGE)
-    settings = database_settings(config)
+    settings = server_settings(config)
     try:
         report = asyncio.run(verify_audit_log(database_url(settings), head=head))
     except StoreError as error:

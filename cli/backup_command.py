@@ -13,17 +13,17 @@ from ..server.database import StartError, database_name, database_url, read_keyr
 from ..server.settings import Settings
 from ..store import Copied, StoreError, UnknownKey, back_up, renew_identity, restore
 from .asking import confirm
-from .database import database_settings
 from .errors import CommandError, ExitCode
 from .output import Output, print_json
 from .progress import working
+from .server_settings import server_settings
 
 
 def make_backup(file: Path, config: Path | None, *, force: bool, output: Output) -> None:
     """Back the database up to a file, and say what else is needed. Raises CommandError, REFUSED for a file that is
     there.
     """
-    settings = database_settings(config)
+    settings = server_settings(config)
     if file.exists() and not force:
         raise CommandError(f"{file} is there already: give another name, or --force", ExitCode.REFUSED)
     with _errors_told(), working(f"Copying to {file}"):
@@ -41,7 +41,7 @@ def make_backup(file: Path, config: Path | None, *, force: bool, output: Output)
 
 def restore_backup(file: Path, config: Path | None, *, yes: bool, output: Output) -> None:
     """Put a backup in the place of the database, after asking. Raises CommandError."""
-    settings = database_settings(config)
+    settings = server_settings(config)
     if not yes:
         confirm(
             f"Replace all that is in {database_name(settings)}?",
@@ -64,7 +64,7 @@ def restore_backup(file: Path, config: Path | None, *, yes: bool, output: Output
 
 def renew(config: Path | None, *, output: Output) -> None:
     """Have every subscriber get the state of the database anew. Raises CommandError."""
-    settings = database_settings(config)
+    settings = server_settings(config)
     with _errors_told():
         store_id = renew_identity(database_url(settings))
     if output is Output.JSON:

@@ -7,10 +7,13 @@ from typing import Any
 
 from .client import GraphQLClient
 from .output import printable
+from .paging import read_pages
 from .tables import Cell, print_table
 
 COMPONENT_READ = "component:read"
 
+COMPONENT = "component { id name instanceId kind libraryVersion online }"
+ROLLOUT = "rollout { version applied refused pending offline reasons { reason components } }"
 BINDING = """
 fragment Binding on ComponentBinding {
   alias modelConfigId state desiredVersion deliveredVersion appliedVersion acknowledgedVersion acknowledgedAt
@@ -18,12 +21,12 @@ fragment Binding on ComponentBinding {
 }
 """
 USERS = f"""
-query Users($id: ID!, $after: String) {{
+query Users($id: ID!, $first: Int, $after: String) {{
   node(id: $id) {{
     ... on ModelConfig {{
-      rollout {{ version applied refused pending offline reasons {{ reason components }} }}
-      components(first: 100, after: $after) {{
-        edges {{ node {{ ...Binding component {{ id name instanceId kind libraryVersion online }} }} }}
+      {ROLLOUT}
+      components(first: $first, after: $after) {{
+        edges {{ node {{ ...Binding {COMPONENT} }} }}
         pageInfo {{ hasNextPage endCursor }}
       }}
     }}
@@ -33,21 +36,20 @@ query Users($id: ID!, $after: String) {{
 """
 STATE_STYLES = {"APPLIED": "green", "REFUSED": "red", "PENDING": "yellow", "OFFLINE": "dim", "WAITING": "yellow"}
 _INSTANCE_CHARACTERS = 12
+_NOBODY: dict[str, Any] = {"edges": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
 
 
 def read_users(client: GraphQLClient, config_id: str) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """The rollout of a config (None when it was deleted meanwhile), and who uses it. Needs `component:read`."""
-    users: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        config = client.execute(USERS, {"id": config_id, "after": after})["node"]
-        if config is None:
-            return None, users
-        page = config["components"]
-        users += [edge["node"] for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"]
-        if not page["pageInfo"]["hasNextPage"]:
-            return config["rollout"], users
+    config: dict[str, Any] | None = None
+
+    def components(data: dict[str, Any]) -> Any:
+        nonlocal config
+        config = data["node"]
+        return _NOBODY if config is None else config["components"]
+
+    users, _ = read_pages(client, USERS, {"id": config_id}, components, first=None)
+    return None if config is None else config["rollout"], users
 
 
 def print_users(users: list[dict[str, Any]], *, err: bool = False) -> None:

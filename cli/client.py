@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,9 +10,9 @@ import httpx
 
 from .errors import CommandError, ExitCode
 from .local_token import LOOPBACK, local_token
+from .options import DEFAULT_URL
 from .output import printable
 
-DEFAULT_URL = "http://127.0.0.1:8400"
 TIMEOUT_SECONDS = 30.0
 _REFUSED = frozenset({"UNAUTHENTICATED", "FORBIDDEN", "LIMIT_EXCEEDED"})
 
@@ -24,16 +25,17 @@ class GraphQLClient:
     """
 
     def __init__(self, url: str, token: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise CommandError(f"{url!r} is no address of a server: write it as {DEFAULT_URL}", ExitCode.USAGE)
+        host = _host(url)
         if token is not None and not (token.isascii() and token.isprintable()):
-            raise CommandError("the token has characters that no API key has", ExitCode.USAGE)
+            raise CommandError(
+                "--token, or MODELWIRE_TOKEN, has characters that no API key has: give it as it was printed, mw_…",
+                ExitCode.USAGE,
+            )
         base = url.rstrip("/")
         self.url = base if base.endswith("/graphql") else f"{base}/graphql"
         self._http = httpx.Client(
             # What is on this machine is not reached through the proxy that the environment names.
-            trust_env=parts.hostname not in LOOPBACK,
+            trust_env=host not in LOOPBACK,
             headers={"accept": "application/graphql-response+json, application/json"},
         )
         self._anonymous = token is None
@@ -66,9 +68,23 @@ class GraphQLClient:
         if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
             raise CommandError(f"{self.url} answered {response.status_code}, and not as a Modelwire server does")
         if errors := answer.get("errors"):
-            raise _refusal(errors, anonymous=self._anonymous)
+            raise _errors_refusal(errors, anonymous=self._anonymous)
         data: dict[str, Any] = answer["data"]
         return data
+
+
+def _host(url: str) -> str:
+    """The host of a server's address. Raises CommandError (USAGE) when it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise CommandError(
+            f"--url, or MODELWIRE_URL: {url!r} is no address of a server; write it as {DEFAULT_URL}", ExitCode.USAGE
+        )
+    return parts.hostname
 
 
 def connect(url: str | None, token: str | None) -> GraphQLClient:
@@ -79,7 +95,14 @@ def connect(url: str | None, token: str | None) -> GraphQLClient:
     return GraphQLClient(url, token or local_token(url))
 
 
-def _refusal(errors: list[dict[str, Any]], *, anonymous: bool) -> CommandError:
+def refusal(
+    result: Mapping[str, Any], what: str = "nothing was changed", exit_code: ExitCode = ExitCode.REFUSED
+) -> CommandError:
+    """What a mutation's UserError means for the command; `what` is what it means for what was wanted."""
+    return CommandError(f"{what}: {printable(result['message'])}", exit_code)
+
+
+def _errors_refusal(errors: list[dict[str, Any]], *, anonymous: bool) -> CommandError:
     codes = {error.get("extensions", {}).get("code") for error in errors}
     if anonymous and "UNAUTHENTICATED" in codes:
         return CommandError("an API key is needed: --token, or MODELWIRE_TOKEN", ExitCode.USAGE)

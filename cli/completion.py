@@ -10,6 +10,12 @@ from .errors import CommandError
 
 _TIMEOUT_SECONDS = 1.5
 
+SCOPES = (
+    *("model_config:read", "model_config:write", "model_config:test", "model_config:resolve"),
+    *("component:read", "component:report", "audit:read", "api_key:admin"),
+)
+"""What an API key may permit. Kept equal to the server's scopes by a test."""
+
 ALIASES = """
 query Aliases($search: String) {
   modelConfigs(first: 100, filter: {search: $search}) { edges { node { alias } } }
@@ -35,6 +41,11 @@ def complete_assignment(incomplete: str) -> list[str]:
     from .assignments import keys
 
     return [key if key.endswith(".") else f"{key}=" for key in keys() if key.startswith(incomplete)]
+
+
+def complete_scope(incomplete: str) -> list[str]:
+    """The scopes that begin with this."""
+    return [scope for scope in SCOPES if scope.startswith(incomplete)]
 
 
 def _given(context: typer.Context, name: str) -> str | None:

@@ -8,8 +8,9 @@ from typing import Any
 import typer
 
 from .bindings import BINDING, STATE_STYLES, describe_binding, instance_text
-from .client import GraphQLClient, connect
+from .client import connect
 from .output import Output, moment_text, print_json
+from .paging import read_pages
 from .tables import Cell, print_table
 
 # Their product is what a server answers at once at most: see its setting max_cost.
@@ -35,7 +36,10 @@ def show_components(
 ) -> None:
     """Show the components that fit a ComponentFilter, at most `first` of them; None shows all. Raises CommandError."""
     with contextlib.closing(connect(url, token)) as client:
-        components, more = _read(client, filter_, first)
+        found, more = read_pages(
+            client, COMPONENTS, {"filter": filter_}, lambda data: data["components"], first=first, page=_PAGE
+        )
+    components = [_flat(component) for component in found]
     if output is Output.JSON:
         print_json({"components": components, "more": more})
         return
@@ -51,19 +55,6 @@ def show_components(
     )
     if more:
         typer.echo("There are more: show them with --first.")
-
-
-def _read(client: GraphQLClient, filter_: dict[str, Any], first: int | None) -> tuple[list[dict[str, Any]], bool]:
-    components: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        page_size = _PAGE if first is None else min(_PAGE, first - len(components))
-        page = client.execute(COMPONENTS, {"first": page_size, "after": after, "filter": filter_})["components"]
-        components += [_flat(edge["node"]) for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"]
-        more: bool = page["pageInfo"]["hasNextPage"]
-        if not more or len(components) == first:
-            return components, more
 
 
 def _flat(component: dict[str, Any]) -> dict[str, Any]:

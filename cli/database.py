@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from ..server.database import StartError, database_url, read_keyring
-from ..server.logs import configure_logging
 from ..server.settings import Settings
-from ..server.settings_loading import SettingsError, load_settings
 from ..store import Store, StoreError, open_store
-from .errors import CommandError, ExitCode
-
-
-def database_settings(config: Path | None) -> Settings:
-    """The settings that a server started here would have. Raises CommandError (USAGE)."""
-    configure_logging("warning")
-    try:
-        return load_settings({}, config)
-    except SettingsError as error:
-        raise CommandError(str(error), ExitCode.USAGE) from None
+from .errors import CommandError
 
 
 @asynccontextmanager

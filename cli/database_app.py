@@ -29,7 +29,7 @@ def keys_list(config: ConfigFile = None, output: OutputForm = Output.TABLE) -> N
 
     \b
     JSON: {"keys": [{"name": "…", "given": true, "seals": true, "versions": 12,
-           "modelConfigs": 4}, …], "source": "/…/encryption.key"}
+           "modelConfigs": 4}, …], "source": "/…/modelwire.db.key"}
     """
     with server_extra("keys list"):
         from .keys_command import list_keys

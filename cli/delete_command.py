@@ -9,9 +9,9 @@ import typer
 
 from .asking import confirm
 from .bindings import COMPONENT_READ, print_users, read_users
-from .client import GraphQLClient, connect
+from .client import GraphQLClient, connect, refusal
 from .errors import CommandError, ExitCode
-from .model_configs import find_config, model_text, refusal
+from .model_configs import find_config, model_text
 from .output import Output, print_json, printable
 
 DELETE = """

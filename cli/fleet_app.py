@@ -79,7 +79,10 @@ def watch(
 
 @fleet_app.command()
 def components(
-    alias: Annotated[str | None, typer.Option("--alias", metavar="ALIAS", help="Those that use it.")] = None,
+    alias: Annotated[
+        str | None,
+        typer.Option("--alias", metavar="ALIAS", help="Those that use it.", autocompletion=complete_alias),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Those that are called so.")] = None,
     online: Annotated[
         bool | None, typer.Option("--online/--offline", help="Those that are connected, or that are not.")

@@ -8,30 +8,37 @@ from typing import Any
 
 import typer
 
-from .apply_command import describe_change
-from .client import GraphQLClient, connect
+from .changes import CHANGES, describe_change
+from .client import connect
 from .model_configs import unknown_alias
 from .output import Output, print_json, printable
+from .paging import read_pages
 
-_PAGE = 100
-
-HISTORY = """
-query History($alias: String!, $first: Int, $after: String) {
-  modelConfig(by: {alias: $alias}) {
-    id alias version
-    history(first: $first, after: $after) {
-      edges { node { version revision at by baseline changes { path before after secret } } }
-      pageInfo { hasNextPage endCursor }
-    }
-  }
-}
+HISTORY = f"""
+query History($alias: String!, $first: Int, $after: String) {{
+  modelConfig(by: {{alias: $alias}}) {{
+    id alias
+    history(first: $first, after: $after) {{
+      edges {{ node {{ version revision at by baseline {CHANGES} }} }}
+      pageInfo {{ hasNextPage endCursor }}
+    }}
+  }}
+}}
 """
 
 
 def show_history(alias: str, *, first: int, url: str | None, token: str | None, output: Output) -> None:
     """Show up to `first` versions, newest first. Raises CommandError, also when there is no such config."""
+    config: dict[str, Any] = {}
+
+    def history(data: dict[str, Any]) -> Any:
+        if data["modelConfig"] is None:
+            raise unknown_alias(alias)
+        config.update(data["modelConfig"])
+        return config["history"]
+
     with contextlib.closing(connect(url, token)) as client:
-        config, versions, more = _read(client, alias, first)
+        versions, more = read_pages(client, HISTORY, {"alias": alias}, history, first=first)
     if output is Output.JSON:
         print_json({"id": config["id"], "alias": config["alias"], "versions": versions, "more": more})
         return
@@ -40,21 +47,6 @@ def show_history(alias: str, *, first: int, url: str | None, token: str | None, 
             typer.echo(line)
     if more:
         typer.echo("There are older versions: show more with --first.")
-
-
-def _read(client: GraphQLClient, alias: str, first: int) -> tuple[dict[str, Any], list[dict[str, Any]], bool]:
-    versions: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        variables = {"alias": alias, "first": min(_PAGE, first - len(versions)), "after": after}
-        config = client.execute(HISTORY, variables)["modelConfig"]
-        if config is None:
-            raise unknown_alias(alias)
-        page = config["history"]
-        versions += [edge["node"] for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"]
-        if len(versions) >= first or not page["pageInfo"]["hasNextPage"]:
-            return config, versions, page["pageInfo"]["hasNextPage"]
 
 
 def describe_version(version: dict[str, Any]) -> Iterator[str]:

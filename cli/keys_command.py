@@ -11,10 +11,11 @@ import typer
 from ..server.settings import Settings
 from ..store import AuditAction, AuditEvent, KeyUse, SealedRows, Store, new_key
 from .asking import confirm
-from .database import database_settings, opened_store
+from .database import opened_store
 from .errors import CommandError, ExitCode
 from .output import Output, print_json
 from .progress import Advance, progress
+from .server_settings import server_settings
 
 _PASSES = 3
 _NOTHING = KeyUse(rows=0, current=0)
@@ -30,7 +31,7 @@ def generate_key(*, output: Output) -> None:
 
 def list_keys(config: Path | None, *, output: Output) -> None:
     """Print each key's name, whether it is at hand, and how much it seals; never a key. Raises CommandError."""
-    settings = database_settings(config)
+    settings = server_settings(config)
 
     async def ask() -> tuple[tuple[str, ...], dict[str, KeyUse]]:
         async with opened_store(settings) as store:
@@ -89,7 +90,7 @@ class Rotation:
 
 def rotate_keys(config: Path | None, *, new: bool, yes: bool, output: Output) -> ExitCode:
     """Seal all secrets under the first key, or under a new one. Raises CommandError; FAILED when rows are left."""
-    settings = database_settings(config)
+    settings = server_settings(config)
     in_file = settings.encryption_keys is None
     if new and not in_file:
         raise CommandError(

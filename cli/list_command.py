@@ -9,12 +9,12 @@ from typing import Any
 import typer
 
 from .bindings import COMPONENT_READ, describe_rollout, print_users, read_users
-from .client import GraphQLClient, connect
+from .client import connect
 from .model_configs import CONFIG, auth_lines, auth_name, auth_summary, find_config, model_text, value_text
 from .output import Output, in_line, moment_text, print_json, printable
+from .paging import read_pages
 from .tables import Cell, print_table
 
-_PAGE = 100
 _LABEL_CHARACTERS = 18
 
 LIST = f"""
@@ -33,7 +33,7 @@ def list_configs(
 ) -> None:
     """Show the configs that fit a ModelConfigFilter, at most `first` of them; None shows all. Raises CommandError."""
     with contextlib.closing(connect(url, token)) as client:
-        configs, more = _read(client, filter_, first)
+        configs, more = read_pages(client, LIST, {"filter": filter_}, lambda data: data["modelConfigs"], first=first)
     if output is Output.JSON:
         print_json({"modelConfigs": configs, "more": more})
         return
@@ -53,19 +53,6 @@ def list_configs(
     print_table(("ALIAS", "MODEL", "AUTH", "VERSION", "CHANGED"), rows, fixed=("VERSION", "CHANGED"))
     if more:
         typer.echo("There are more: show them with --first.")
-
-
-def _read(client: GraphQLClient, filter_: dict[str, Any], first: int | None) -> tuple[list[dict[str, Any]], bool]:
-    configs: list[dict[str, Any]] = []
-    after: str | None = None
-    while True:
-        page_size = _PAGE if first is None else min(_PAGE, first - len(configs))
-        page = client.execute(LIST, {"first": page_size, "after": after, "filter": filter_})["modelConfigs"]
-        configs += [edge["node"] for edge in page["edges"]]
-        after = page["pageInfo"]["endCursor"]
-        more: bool = page["pageInfo"]["hasNextPage"]
-        if not more or len(configs) == first:
-            return configs, more
 
 
 def show_config(alias: str, *, url: str | None, token: str | None, output: Output) -> None:

@@ -12,9 +12,9 @@ from ..subscriber.errors import ConfigurationError
 from ..subscriber.links import Links
 from ..subscriber.timing import Timing
 from ..subscriber.token import TokenSource
-from .client import DEFAULT_URL
 from .errors import CommandError, ExitCode
 from .local_token import local_token
+from .options import DEFAULT_URL
 
 if TYPE_CHECKING:
     from ..subscriber.link import Operation

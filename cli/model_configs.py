@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .client import GraphQLClient
-from .errors import CommandError, ExitCode
-from .output import printable
+from .errors import CommandError
+from .output import printable, shortened
 
 _STORED = "{ hint reference }"
 CONFIG = f"""
@@ -43,7 +43,6 @@ _AUTH_NAMES = {
     "GcpServiceAccountAuth": "Google Cloud service account",
     "NoAuth": "none",
 }
-_LONGEST_TEXT = 200
 
 
 def lookup_config(client: GraphQLClient, alias: str) -> tuple[dict[str, Any] | None, frozenset[str]]:
@@ -65,11 +64,6 @@ def unknown_alias(alias: str) -> CommandError:
         f"there is no model config with the alias {alias!r}, or none that you may see; `modelwire list` shows those "
         "that there are"
     )
-
-
-def refusal(result: Mapping[str, Any], what: str = "nothing was changed") -> CommandError:
-    """What a mutation's UserError means for the command."""
-    return CommandError(f"{what}: {printable(result['message'])}", ExitCode.REFUSED)
 
 
 def dropped_credentials(alias: str) -> str:
@@ -109,8 +103,7 @@ def secret_text(secret: Mapping[str, Any]) -> str:
 
 def value_text(value: Any) -> str:
     """A value of a config in one line, without the quotes that a text has in JSON, cut off when it is very long."""
-    text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return shortened(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def model_text(config: Mapping[str, Any]) -> str:

@@ -10,12 +10,14 @@ import typer
 from .completion import complete_alias
 from .output import Output
 
+DEFAULT_URL = "http://127.0.0.1:8400"
+
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The settings file, instead of ./modelwire.toml.")
 ]
 ServerUrl = Annotated[
     str | None,
-    typer.Option("--url", help="The server's address.", envvar="MODELWIRE_URL", show_default="http://127.0.0.1:8400"),
+    typer.Option("--url", help="The server's address.", envvar="MODELWIRE_URL", show_default=DEFAULT_URL),
 ]
 Token = Annotated[str | None, typer.Option("--token", help="An API key that may do this.", envvar="MODELWIRE_TOKEN")]
 OutputForm = Annotated[Output, typer.Option("--output", help="How to print the result.")]

@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+_LONGEST_TEXT = 200
+
 
 class Output(StrEnum):
     """The form of a command's result: for people, or for programs."""
@@ -28,6 +30,12 @@ class Format(StrEnum):
 def printable(text: str) -> str:
     """A text that comes from a file or a server, so that nothing in it can steer the terminal."""
     return _replaced(text, lambda _: "\N{REPLACEMENT CHARACTER}")
+
+
+def shortened(text: str) -> str:
+    """As `printable` makes it, and cut off when it is very long."""
+    text = printable(text)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def in_line(text: str) -> str:

@@ -7,11 +7,10 @@ from typing import Any
 
 import typer
 
-from .client import connect
-from .model_configs import dropped_credentials, refusal, unknown_alias
+from .client import connect, refusal
+from .model_configs import dropped_credentials, find_config
 from .output import Output, print_json, printable
 
-FIND = "query Find($alias: String!) { modelConfig(by: {alias: $alias}) { id version } }"
 ROLLBACK = """
 mutation Rollback($input: RollbackModelConfigInput!) {
   rollbackModelConfig(input: $input) {
@@ -29,9 +28,7 @@ def roll_back(alias: str, version: int, *, url: str | None, token: str | None, o
     Raises CommandError: REFUSED when the server says no, and when somebody changed the config meanwhile.
     """
     with contextlib.closing(connect(url, token)) as client:
-        config = client.execute(FIND, {"alias": alias})["modelConfig"]
-        if config is None:
-            raise unknown_alias(alias)
+        config, _ = find_config(client, alias)
         given = {"id": config["id"], "expectedVersion": config["version"], "toVersion": version}
         result: dict[str, Any] = client.execute(ROLLBACK, {"input": given})["rollbackModelConfig"]
     if result["__typename"] != "RollbackModelConfigPayload":

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from ..server.logs import configure_logging
-from ..server.settings import Settings
-from ..server.settings_loading import Setting, SettingsError, load_settings, settings_table
-from .errors import CommandError, ExitCode
+from ..server.settings_loading import Setting, settings_table
+from .errors import CommandError
+from .options import ConfigFile
 from .output import Output, print_json
+from .server_settings import server_settings
 
 serve_app = typer.Typer(
     add_completion=False,
@@ -22,17 +23,8 @@ serve_app = typer.Typer(
 )
 
 
-def _load(flags: dict[str, Any], config: Path | None) -> Settings:
-    # The settings are not there yet that say how to log: what they warn about is shown in any case.
-    configure_logging("warning")
-    try:
-        return load_settings(flags, config)
-    except SettingsError as error:
-        raise CommandError(str(error), ExitCode.USAGE) from None
-
-
 def _serve(config: Path | None = None, **flags: str | bool | None) -> None:
-    settings = _load({name: value for name, value in flags.items() if value is not None}, config)
+    settings = server_settings(config, {name: value for name, value in flags.items() if value is not None})
     configure_logging(settings.log_level, settings.log_format)
     # Only now, so that a mistake in an option is answered at once.
     from ..server.database import StartError
@@ -46,7 +38,7 @@ def _serve(config: Path | None = None, **flags: str | bool | None) -> None:
 
 def migrate_database(config: Path | None, *, output: Output) -> None:
     """Migrate the database of the settings, and say so. Raises CommandError."""
-    settings = _load({}, config)
+    settings = server_settings(config)
     from ..server.database import StartError, database_name, prepare_database
 
     try:
@@ -62,35 +54,22 @@ def migrate_database(config: Path | None, *, output: Output) -> None:
 def _option(setting: Setting) -> inspect.Parameter:
     default = f"{setting.default}{f' {setting.unit}' if setting.unit else ''}"
     text = f"{setting.help} ({setting.variable}{f'; default: {default}' if default else ''})"
-    option = typer.Option(
-        setting.flag,
-        metavar=setting.type if "|" in setting.type else setting.type.upper(),
-        help=text,
-        show_default=False,
-    )
     if setting.switch:
         switch = typer.Option(setting.flag, help=text, show_default=False)
-        return inspect.Parameter(
-            setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[bool | None, switch]
-        )
-    return inspect.Parameter(
-        setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
-    )
+        return _parameter(setting.name, Annotated[bool | None, switch])
+    metavar = setting.type if "|" in setting.type else setting.type.upper()
+    option = typer.Option(setting.flag, metavar=metavar, help=text, show_default=False)
+    return _parameter(setting.name, Annotated[str | None, option])
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _with_options(table: tuple[Setting, ...]) -> None:
     """Give the command one option for each setting that may stand in a process list."""
     secrets = ", ".join(setting.variable for setting in table if setting.flag is None)
-    config = inspect.Parameter(
-        "config",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[
-            Path | None,
-            typer.Option("--config", metavar="FILE", help="The settings file, instead of ./modelwire.toml."),
-        ],
-    )
-    options = [config, *(_option(setting) for setting in table if setting.flag is not None)]
+    options = [_parameter("config", ConfigFile), *(_option(setting) for setting in table if setting.flag is not None)]
     _serve.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     _serve.__annotations__ = {option.name: option.annotation for option in options}
     _serve.__doc__ = f"""Run the server: the GraphQL API on an embedded database or on PostgreSQL.

@@ -8,15 +8,15 @@ from typing import Any
 
 import typer
 
-from .apply_command import describe_change
 from .assignments import Assignments, parse
 from .bindings import COMPONENT_READ
-from .client import GraphQLClient, connect
+from .changes import CHANGES, describe_change
+from .client import GraphQLClient, connect, refusal
 from .errors import CommandError, ExitCode
-from .model_configs import CONFIG, dropped_credentials, lookup_config, model_text, refusal
+from .model_configs import CONFIG, dropped_credentials, lookup_config, model_text
 from .output import Output, moment_text, print_json, printable
 
-_CHANGED = "...Config history(first: 1) { edges { node { changes { path before after secret } } } }"
+_CHANGED = f"...Config history(first: 1) {{ edges {{ node {{ {CHANGES} }} }} }}"
 
 CREATE = f"""
 mutation Create($input: CreateModelConfigInput!) {{
@@ -66,15 +66,7 @@ def set_config(
             "nothing is to be set: give what shall change as key=value, such as model=gpt-4o", ExitCode.USAGE
         )
     with contextlib.closing(connect(url, token)) as client:
-        before, scopes = lookup_config(client, alias)
-        if wait_seconds is not None and COMPONENT_READ not in scopes:
-            raise CommandError(
-                "nothing was changed: --wait needs a key with the scope " + COMPONENT_READ, ExitCode.REFUSED
-            )
-        if before is None and not create:
-            raise CommandError(
-                f"there is no model config with the alias {alias!r}, or none that you may see; --create makes it"
-            )
+        before = _find(client, alias, create=create, wait=wait_seconds is not None)
         written = _write(client, alias, before, assigned, expected_version, validate_only=validate_only)
     after = written["modelConfig"]
     _warn(assigned, after)
@@ -101,6 +93,18 @@ def set_config(
     elif rollout is not None:
         print_rollout(rollout, timeout_seconds=wait_seconds or 0.0)
     return code_of(rollout) if rollout else ExitCode.DONE
+
+
+def _find(client: GraphQLClient, alias: str, *, create: bool, wait: bool) -> dict[str, Any] | None:
+    """The config as it is; None when there is none, and it is to be made. Raises CommandError."""
+    config, scopes = lookup_config(client, alias)
+    if wait and COMPONENT_READ not in scopes:
+        raise CommandError(f"nothing was changed: --wait needs a key with the scope {COMPONENT_READ}", ExitCode.REFUSED)
+    if config is None and not create:
+        raise CommandError(
+            f"there is no model config with the alias {alias!r}, or none that you may see; --create makes it"
+        )
+    return config
 
 
 def _write(

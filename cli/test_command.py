@@ -9,9 +9,9 @@ from typing import Any
 import typer
 
 from .assignments import parse
-from .client import connect
+from .client import connect, refusal
 from .errors import CommandError, ExitCode
-from .model_configs import find_config, model_text, refusal
+from .model_configs import find_config, model_text
 from .output import Output, in_line, print_json, printable
 from .progress import working
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from ..subscriber.errors import ProtocolError
-from .bindings import BINDING, print_users
+from .bindings import BINDING, COMPONENT, ROLLOUT, print_users
 from .errors import CommandError, ExitCode
 from .live import follow, make_link
 from .output import printable
@@ -22,13 +22,13 @@ subscription Rollout($id: ID!) {{
   componentChanged(by: [{{id: $id}}]) {{
     __typename
     complete
-    rollouts {{ id rollout {{ version applied refused pending offline reasons {{ reason components }} }} }}
+    rollouts {{ id {ROLLOUT} }}
     ... on ComponentSnapshot {{ components {{ ...Watched }} }}
     ... on ComponentChange {{ put {{ ...Watched }} removed {{ id }} removedRollouts {{ id }} }}
   }}
 }}
 fragment Watched on WatchedComponent {{
-  component {{ id name instanceId kind libraryVersion online }}
+  {COMPONENT}
   bindings {{ ...Binding }}
 }}
 {BINDING}

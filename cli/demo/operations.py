@@ -1,4 +1,4 @@
-"""The GraphQL operations of the demo, as a user would write them."""
+"""What the demo asks of the API: the operations of the commands."""
 
 from __future__ import annotations
 
@@ -7,34 +7,9 @@ from typing import Any
 
 from ..client import GraphQLClient
 from ..errors import CommandError
+from ..model_configs import FIND
+from ..set_command import UPDATE
 from .processes import DemoError
-
-MODEL_CONFIG = """
-query ModelConfig($alias: String!) {
-  modelConfig(by: {alias: $alias}) { id alias version configured }
-}
-"""
-
-UPDATE_MODEL_CONFIG = """
-mutation Update($input: UpdateModelConfigInput!) {
-  updateModelConfig(input: $input) {
-    __typename
-    ... on UpdateModelConfigPayload { modelConfig { id alias litellmModel version updatedAt } }
-    ... on UserError { message }
-  }
-}
-"""
-
-CREATE_API_KEY = """
-mutation CreateApiKey($input: CreateApiKeyInput!) {
-  createApiKey(input: $input) {
-    __typename
-    ... on CreateApiKeyPayload { secret }
-    ... on UserError { message }
-  }
-}
-"""
-
 
 class Api:
     """The server's public API, asked with the administrator key. Raises DemoError for every answer but a payload."""
@@ -59,9 +34,9 @@ class Api:
 
     async def configure(self, alias: str, **values: Any) -> dict[str, Any]:
         """Update the config with this alias from the version it has now; the config after it."""
-        config = (await self.query(MODEL_CONFIG, alias=alias))["modelConfig"]
+        config = (await self.query(FIND, alias=alias))["modelConfig"]
         if config is None:
             raise DemoError(f"there is no model config with the alias {alias!r}")
-        payload = await self.mutate(UPDATE_MODEL_CONFIG, id=config["id"], expectedVersion=config["version"], **values)
+        payload = await self.mutate(UPDATE, id=config["id"], expectedVersion=config["version"], **values)
         updated: dict[str, Any] = payload["modelConfig"]
         return updated

@@ -16,11 +16,12 @@ from typing import Any
 import httpx
 import typer
 
+from ..api_key_command import CREATE
 from ..client import GraphQLClient
 from ..import_command import IMPORT_MODEL_CONFIGS, describe_import
 from .components import Answer, Component, Fleet
 from .endpoint import API_KEY_VARIABLE
-from .operations import CREATE_API_KEY, Api
+from .operations import Api
 from .processes import Child, DemoError, Processes, free_port
 
 START_SECONDS = 30.0
@@ -200,7 +201,7 @@ async def _start_components(demo: Demo) -> None:
     step(5, "Start three components, each with an API key that opens its alias only (examples/asyncio_agent.py)")
     for component in demo.fleet.components:
         key = await demo.api.mutate(
-            CREATE_API_KEY,
+            CREATE,
             name=component.name,
             scopes=["model_config:read", "model_config:resolve", "component:report"],
             aliases=[component.alias],
