@@ -63,6 +63,7 @@ class Provider:
         """What LiteLLM routes by, in front of the model's name."""
         return f"{self.name}/"
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Described:
     """A row of the table: `Provider` without what its name tells."""

@@ -90,9 +90,7 @@ class Metrics:
         self._request_errors = self._counter(
             "request_errors", "What was refused, by the code that clients get.", "code"
         )
-        self._levels = {
-            name: self._gauge(name, text, _TOGETHER.get(name, "livesum")) for name, text in _LEVELS.items()
-        }
+        self._levels = {name: self._gauge(name, text, _TOGETHER.get(name, "livesum")) for name, text in _LEVELS.items()}
         self._info = self._gauge("info", "1, with the version of the server.", "livemax", "version")
         self._info.labels(__version__).set(1)
         # There from the start, as 0, so that their first increase is one.

@@ -11,6 +11,7 @@ from ..model_configs import FIND
 from ..set_command import UPDATE
 from .processes import DemoError
 
+
 class Api:
     """The server's public API, asked with the administrator key. Raises DemoError for every answer but a payload."""
 
