@@ -107,10 +107,11 @@ def _applied(lab: Lab) -> list[Figure]:
     for each in (modelwire, ceiling):
         lab.stop(each)
     name = f"commit to applied, {count} component processes"
-    goal = Goal(over="modelwire", under="raw echo", at_most=2)
+    # Of the few changes of a small run nothing is left after the commit's own time is taken off: no ratio.
+    goals = lab.choose([Goal(over="modelwire", under="raw echo", at_most=2)], [])
     return [
         Figure(name=f"{name}, p50", unit="ms", runs=medians),
-        Figure(name=f"{name}, p99", unit="ms", runs=p99, goals=[goal]),
+        Figure(name=f"{name}, p99", unit="ms", runs=p99, goals=goals),
     ]
 
 

@@ -80,13 +80,14 @@ class Server(Protocol):
 
 
 class GraphQLServer:
-    """A server with Modelwire's schema: Modelwire itself, or Strawberry as it comes."""
+    """A server with Modelwire's schema: Modelwire itself, or Strawberry as it comes. Its database is in `folder`."""
 
     def __init__(self, name: str, process: MeasuredProcess, port: int, path: str) -> None:
         self.name = name
         self.process = process
         self.port = port
         self.path = path
+        self.folder = process.log.parent
         self._versions: dict[str, tuple[str, int]] = {}
         self._changes = 0
 

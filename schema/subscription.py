@@ -18,14 +18,18 @@ _T = TypeVar("_T")
 
 SHARED_FIELDS = frozenset(
     {
+        "Query.modelConfig",
+        "Query.modelConfigs",
+        "Query.node",
         "Subscription.modelConfigChanged",
         "ModelConfig.revision",
         "ModelConfig.litellmModel",
         "ModelConfig.litellmParams",
     }
 )
-"""The fields of events, besides plain values, whose answers depend on nothing but their arguments, the event, and the
-scopes and aliases of who asks: not on who that is, and not on what else is in the database by then."""
+"""The fields, besides plain values, whose answers depend on nothing but their arguments, the scopes and aliases of who
+asks, and the model configs: all that are committed, or those of the event. Not on who asks, and not on what else is in
+the database by then."""
 
 
 @strawberry.type(description="What can be watched.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,11 @@ class JsonFormatter(logging.Formatter):
 _TEXT = logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
 
 
+UNBEGUN_FIELDS = r"coroutine '(Executor\.(complete|execute)_|GraphQLCoreConverter\.)[^']*' was never awaited"
+"""What Python warns of when a field fails, or an operation is cancelled: graphql-core drops the fields beside it that
+were not begun. Any client can have that, and nothing is wrong."""
+
+
 def configure_logging(level: str, format_: str = "text") -> None:
     """Log to standard error, one line each: time, level, logger, message, or with `json` an object that has these and
     more. Calling it again replaces both.
@@ -47,3 +53,4 @@ def configure_logging(level: str, format_: str = "text") -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonFormatter() if format_ == "json" else _TEXT)
     logging.getLogger(__package__.partition(".")[0]).setLevel(level.upper())
+    warnings.filterwarnings("ignore", UNBEGUN_FIELDS, RuntimeWarning)

@@ -55,7 +55,7 @@ class Presence:
         self._states: dict[str, ComponentState] = {}
         self._changed: dict[str, ComponentState] = {}
         self._gone: set[str] = set()
-        self._acknowledgements: dict[tuple[str, str], _Spoken] = {}
+        self._acknowledgements: dict[tuple[str, str, Outcome], _Spoken] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -104,7 +104,8 @@ class Presence:
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """See `Reports.acknowledge`."""
         self._on_acknowledged(acknowledgement.outcome, self._committed_at(acknowledgement))
-        key = acknowledgement.component_id, acknowledgement.config_id
+        # What is refused must not hide what was applied just before, and is in use.
+        key = acknowledgement.component_id, acknowledgement.config_id, acknowledgement.outcome
         spoken = self._acknowledgements.get(key)
         if spoken is None:
             spoken = self._acknowledgements[key] = _Spoken(acknowledgement)
@@ -247,7 +248,7 @@ class Presence:
 
 
 class _Spoken:
-    """What a component said last of a config, and whether it is written."""
+    """What a component applied last of a config, or refused last, and whether that is written."""
 
     def __init__(self, last: Acknowledgement) -> None:
         self.last = last

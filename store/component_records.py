@@ -82,7 +82,7 @@ class PresenceBatch:
     """What a server process notes together. `at` is when; the process counts as gone after `lease_until`.
 
     `unbound` are pairs of a component's id and a reference that it watches no more, `gone` the ids of components
-    whose last connection here ended.
+    whose last connection here ended. `acknowledgements` may be in any order.
     """
 
     server: str

@@ -39,8 +39,8 @@ class Components:
     async def write(self, batch: PresenceBatch) -> None:
         """Note all that a server process knows anew, in one transaction, and that it is there until `lease_until`.
 
-        A component that connected begins without bindings; acknowledgements of a version older than the last are left
-        out. `gone` are marked as disconnected unless another server has them by now.
+        A component that connected begins without bindings. Of what was acknowledged the newest version counts, and the
+        newest that was applied. `gone` are marked as disconnected unless another server has them by now.
         """
         async with self._database.write() as connection:
             await _lease(connection, batch)
@@ -157,25 +157,31 @@ async def _acknowledge(connection: Connection, given: Sequence[Acknowledgement])
         keys = [(each.component_id, each.config_id) for each in some]
         where = tuple_(acknowledgements.c.component_id, acknowledgements.c.config_id).in_(keys)
         known = {
-            (row.component_id, row.config_id): row
+            (row.component_id, row.config_id): row._asdict()
             for row in await connection.execute(select(acknowledgements).where(where))
         }
-        rows = []
+        said: dict[tuple[str, str], dict[str, Any]] = {}
         for each in some:
-            before = known.get((each.component_id, each.config_id))
-            if before is None or each.version >= before.version:
-                rows.append(_acknowledged(each, None if before is None else before.applied_version))
-        await _replace(connection, acknowledgements, ["component_id", "config_id"], rows)
+            key = each.component_id, each.config_id
+            said[key] = _acknowledged(each, said.get(key) or known.get(key))
+        await _replace(connection, acknowledgements, ["component_id", "config_id"], list(said.values()))
 
 
-def _acknowledged(given: Acknowledgement, applied: int | None) -> dict[str, Any]:
+def _acknowledged(given: Acknowledgement, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The row after it, in whichever order those of two versions came."""
+    applied = [before["applied_version"] or 0] if before is not None else [0]
+    if given.outcome is Outcome.APPLIED:
+        applied.append(given.version)
+    # What is refused does not displace what is in use.
+    applied_version = max(applied) or None
+    if before is not None and given.version < before["version"]:
+        return {**before, "applied_version": applied_version}
     return {
         "component_id": given.component_id,
         "config_id": given.config_id,
         "version": given.version,
         "outcome": given.outcome.value,
-        # What is refused does not displace what is in use.
-        "applied_version": given.version if given.outcome is Outcome.APPLIED else applied,
+        "applied_version": applied_version,
         "reason": given.reason,
         "message": given.message,
         "acknowledged_at": given.at,

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from . import tracing
 from .access import Access, AccessState
@@ -188,10 +189,12 @@ class Store:
         when some of them are no longer in the log.
         """
         async with self._database.read() as connection:
-            await self._position(connection)
-            if after < await _compacted_revision(connection):
+            meta = await self._meta(connection)
+            if after < meta.compacted_revision:
                 raise Compacted(f"the change log begins behind revision {after}")
-            found = await find_changes(connection, after=after, concerning=concerning)
+            # Mostly there is nothing new: servers ask all the time.
+            news = meta.revision > after
+            found = await find_changes(connection, after=after, concerning=concerning) if news else []
         if concerning is None:
             tracing.begin("modelwire.feed", (str(Position(self.id, change.revision)) for change in found))()
         return found
@@ -206,7 +209,7 @@ class Store:
     async def compacted_revision(self) -> int:
         """Changes up to this revision, itself included, may be gone from the log; 0 while all are there."""
         async with self._database.read() as connection:
-            return await _compacted_revision(connection)
+            return int((await self._meta(connection)).compacted_revision)
 
     def compact(self, retention: Retention) -> AsyncIterator[int]:
         """Take out of the change log what need not be kept, batch by batch; yields how many rows each one took."""
@@ -253,11 +256,11 @@ class Store:
                 logger.exception("a listener failed after a commit")
 
     async def _position(self, connection: Connection) -> Position:
+        meta = await self._meta(connection)
+        return Position(meta.store_id, meta.revision)
+
+    async def _meta(self, connection: Connection) -> Row[Any]:
         row = (await connection.execute(select(store_meta))).one()
         self._access.saw(row.store_id, row.access_revision)
         self.fleet.saw(row.store_id, row.revision, row.component_revision)
-        return Position(row.store_id, row.revision)
-
-
-async def _compacted_revision(connection: Connection) -> int:
-    return int((await connection.execute(select(store_meta.c.compacted_revision))).scalar_one())
+        return row

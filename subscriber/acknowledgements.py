@@ -34,9 +34,16 @@ class Verdict:
     reason: str | None = None
     message: str | None = None
 
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What a newer one takes the place of: one that is refused does not displace one that is in use."""
+        return self.config_id, self.reason is None
+
 
 class Acknowledgements:
-    """The verdicts of one socket's life after the other: of each config the last one, until the server has it.
+    """The verdicts of one socket's life after the other, until the server has them.
+
+    Of each config the last one that was applied, and the last one that was refused.
 
     `delays` makes the waiting times while the server cannot take them. Used in the link's thread alone.
     """
@@ -45,18 +52,18 @@ class Acknowledgements:
         self._instance_id = instance_id
         self._make_delays = delays
         self._delays = delays()
-        self._waiting: dict[str, Verdict] = {}
+        self._waiting: dict[tuple[str, bool], Verdict] = {}
         self._sent: dict[str, Verdict] = {}
         self._not_before = 0.0
         self._complained = False
 
     def say(self, verdict: Verdict) -> None:
         """Have the server told, soon."""
-        self._waiting[verdict.config_id] = verdict
+        self._waiting[verdict.key] = verdict
 
     def begin(self) -> None:
         """A new socket is open: what was not answered on the old one is sent again."""
-        self._waiting = {verdict.config_id: verdict for verdict in self._sent.values()} | self._waiting
+        self._waiting = {verdict.key: verdict for verdict in self._sent.values()} | self._waiting
         self._sent = {}
         self._not_before = 0.0
 
@@ -106,7 +113,7 @@ class Acknowledgements:
         again = bool(codes & _TRY_AGAIN)
         if again:
             # Unless there is something newer to say.
-            self._waiting.setdefault(verdict.config_id, verdict)
+            self._waiting.setdefault(verdict.key, verdict)
             self._not_before = now + next(self._delays)
         if not self._complained:
             self._complained = True

@@ -29,8 +29,8 @@ class GraphQLEndpoint:
     `open_mutations` are the fields of the schema that may be asked for by HTTP without a credential, as those that sign
     somebody in; empty when `authenticate` takes anybody. `on_refusal` hears of each RequestError that a resolver
     answers with, `introduce` of the component at the other end of each socket; neither must raise. `sharing` says which
-    subscriptions of several websockets are executed once; None: none. Contexts then have the attributes `component`,
-    `resumed` and `observe` of `resolvers.access.Context`.
+    subscriptions of several websockets are executed once, and to which queries answers are kept; None: none. Contexts
+    then have the attributes `component`, `resumed` and `observe` of `resolvers.access.Context`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class GraphQLEndpoint:
             return await self._connections.authenticated(lambda: authenticate(authorization))
 
         self._environment = Environment(
-            Executor(schema, limits, on_refusal, frozenset() if sharing is None else sharing.fields),
+            Executor(schema, limits, on_refusal, sharing),
             authenticated,
             context,
             limits,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass
-from inspect import iscoroutine
 from typing import Any
 
 import orjson
@@ -20,11 +19,12 @@ from strawberry.types.execution import PreExecutionError
 
 from ...resolvers.access import Principal
 from ...resolvers.errors import RequestError
+from .answers import KeptAnswers
 from .documents import Document, DocumentRefused, check_cost, document_parser
 from .errors import FormattedError, cause_of, format_errors
 from .limits import Limits
 from .request import GraphQLRequest
-from .sharing import Shareable, shareable
+from .sharing import GroupKey, Rights, Shareable, Sharing, shareable
 
 MakeContext = Callable[[Principal], Any]
 """Makes what resolvers see as `info.context`, for one operation.
@@ -72,8 +72,8 @@ class Result:
 class Executor:
     """Executes requests on a schema, within the limits of documents.
 
-    `on_refusal` hears of each RequestError that a resolver raised, None: nobody does. `shared_fields` are those that
-    may be asked for by many at once: see `sharing.shareable`.
+    `on_refusal` hears of each RequestError that a resolver raised, None: nobody does. `sharing` says which operations
+    can be answered together, and has answers to queries kept; None: none.
     """
 
     def __init__(
@@ -81,10 +81,11 @@ class Executor:
         schema: strawberry.Schema,
         limits: Limits,
         on_refusal: OnRefusal | None = None,
-        shared_fields: frozenset[str] = frozenset(),
+        sharing: Sharing | None = None,
     ) -> None:
         self._schema = _equip(schema)
-        self._shared_fields = shared_fields
+        self._shared_fields = frozenset() if sharing is None else sharing.fields
+        self._answers = None if sharing is None else KeptAnswers(sharing.current)
         self._on_refusal = on_refusal
         self._graphql_schema = schema._schema
         self._parse_document = document_parser(self._graphql_schema, limits)
@@ -104,7 +105,14 @@ class Executor:
         return Operation(request, document, name, node.operation, document.shareable[name])
 
     async def execute(self, operation: Operation, context: Any) -> Result:
-        """Execute a query or a mutation."""
+        """The answer to a query or a mutation: a kept one, or it is executed."""
+        if self._answers is None or operation.shareable is None or operation.request.extensions:
+            return await self._execute(operation, context)
+        rights = Rights.of(context.principal)
+        key = GroupKey.of(operation.document, operation.name, operation.request.variables, rights)
+        return await self._answers.answer(key, lambda: self._execute(operation, context))
+
+    async def _execute(self, operation: Operation, context: Any) -> Result:
         result = await self._schema.execute(
             operation.document,
             variable_values=dict(operation.request.variables),
@@ -199,56 +207,14 @@ class _PreparedDocument(SchemaExtension):
 
 
 class TidyExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Leaves nothing behind that graphql-core 3.3.2 does. A test for each says when it no longer does so.
-
-    The events of a subscription share one memo of sub-fields whose keys never repeat, so it grows with every event.
-
-    When a field fails or an operation is cancelled, the coroutines beside it that were not begun are dropped, those of
-    resolvers and those that complete their values, and Python warns of each: a client could fill the log with that.
+    """Leaves nothing behind that graphql-core 3.3.2 does: there the events of a subscription share one memo of
+    sub-fields whose keys never repeat, so it grows with every event. A test says when it no longer does so.
     """
 
     def build_per_event_executor(self, payload: Any) -> GraphQLCoreExecutor[Any]:
         executor = super().build_per_event_executor(payload)
         executor._relevant_sub_fields = {}
         return executor
-
-    def execute_field(self, *arguments: Any) -> Any:
-        return _droppable(super().execute_field(*arguments))
-
-    def complete_value(self, *arguments: Any) -> Any:
-        return _droppable(super().complete_value(*arguments))
-
-    def complete_list_item_value(self, item: Any, complete_results: list[Any], *arguments: Any) -> bool:
-        awaitable = super().complete_list_item_value(item, complete_results, *arguments)
-        if awaitable:
-            complete_results[-1] = _droppable(complete_results[-1])
-        return awaitable
-
-    def complete_awaitable_value(
-        self, return_type: Any, field_details_list: Any, info: Any, path: Any, result: Any, position_context: Any
-    ) -> Coroutine[Any, Any, Any]:
-        result = _droppable(result)
-        return super().complete_awaitable_value(return_type, field_details_list, info, path, result, position_context)
-
-
-class Droppable:
-    """A coroutine that may never be awaited."""
-
-    __slots__ = ("_coroutine",)
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._coroutine = coroutine
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._coroutine.__await__()
-
-    def __del__(self) -> None:
-        # Without effect on one that has ended. One that runs is held by the task that awaits it, as is this.
-        self._coroutine.close()
-
-
-def _droppable(value: Any) -> Any:
-    return Droppable(value) if iscoroutine(value) else value
 
 
 def _process_no_errors(errors: list[GraphQLError], execution_context: Any = None) -> None:

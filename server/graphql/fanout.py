@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from graphql import OperationType
+
 from ...resolvers.access import Principal, Resumed
 from ...store import Position, Selector, WatchChange, WatchEvent
 from .deliveries import Deliveries
@@ -287,7 +289,7 @@ class Groups:
     def share(self, operation: Operation, principal: Principal) -> Share | None:
         """How the principal can share the operation; None when it has to have it alone."""
         shareable, request = operation.shareable, operation.request
-        if shareable is None or request.extensions:
+        if shareable is None or request.extensions or operation.type is not OperationType.SUBSCRIPTION:
             return None
         variables = dict(request.variables)
         since = variables.pop(shareable.position_variable, None) if shareable.position_variable else None

@@ -1,4 +1,4 @@
-"""Which subscriptions can be answered together: those whose answers depend on nothing but their key. Pure."""
+"""Which operations can be answered together: those whose answers depend on nothing but their key. Pure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """All that the events of a shared subscription depend on, besides where the subscriber stands.
+    """All that the answers to a shared operation depend on, besides what is committed and where a subscriber stands.
 
     `variables` is their JSON, with sorted keys and without the position.
     """
@@ -84,7 +84,7 @@ class GroupKey:
 
 @dataclass(frozen=True, slots=True)
 class Shareable:
-    """An operation that can be shared. `position_variable` None: it has no way to say where the subscriber stands."""
+    """An operation that can be shared. `position_variable` None: it has no way to say where a subscriber stands."""
 
     position_variable: str | None
 
@@ -98,14 +98,15 @@ def shareable(
     a resolver whose answers depend on the event and on rights alone. What is a plain value of its parent may be asked
     for anyway.
     """
-    if operation.operation is not OperationType.SUBSCRIPTION:
-        return None
+    root = schema.get_root_type(operation.operation)
     walk = _Walk(schema, tree, fields)
-    if not walk.permits(operation.selection_set, schema.subscription_type):
+    if operation.operation is OperationType.MUTATION or not walk.permits(operation.selection_set, root):
         return None
     roots = list(walk.root_fields(operation.selection_set))
-    if any(f"{schema.subscription_type}.{node.name.value}" not in fields for node in roots):
+    if any(f"{root}.{node.name.value}" not in fields for node in roots):
         return None
+    if operation.operation is OperationType.QUERY:
+        return Shareable(None)
     given = {_position(operation, node) for node in roots}
     return Shareable(given.pop()) if len(given) == 1 and _UNKNOWN not in given else None
 

@@ -175,6 +175,18 @@ async def test_what_is_refused_does_not_displace_what_is_applied(store: Store) -
     assert (binding.state, binding.reason, binding.applied_version) == (BindingState.APPLIED, None, 2)
 
 
+async def test_of_two_versions_in_one_batch_both_count_in_any_order(store: Store) -> None:
+    config = await make(store, "x")
+    said = [ack(ONE, config), ack(ONE, config, Outcome.REFUSED, version=2, reason="missing_secret")]
+    await note(store, connected=[ONE], bound=[bound(ONE, config)], acknowledgements=said[::-1])
+    newer = [ack(ONE, config, Outcome.REFUSED, version=5, reason="missing_secret"), ack(ONE, config, version=4)]
+    for acknowledgements, expected in ((said, (2, 1)), (newer, (5, 4))):
+        await note(store, acknowledgements=acknowledgements)
+        (binding,) = await of_config(store, config)
+        assert (binding.acknowledged_version, binding.applied_version) == expected
+        assert binding.reason == "missing_secret"
+
+
 async def test_an_acknowledgement_may_come_before_the_binding(store: Store) -> None:
     config = await make(store, "x")
     await note(store, connected=[ONE], acknowledgements=[ack(ONE, config)])

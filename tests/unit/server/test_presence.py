@@ -151,10 +151,8 @@ def load(mirror: Mirror, configs: Iterable[ModelConfig], revision: int) -> None:
     mirror.load(Snapshot(store_id="s", revision=revision, configs=tuple(configs)))
 
 
-def ack(link: Link, version: int) -> Acknowledgement:
-    return Acknowledgement(
-        component_id=link.component_id, config_id="a", version=version, outcome=Outcome.APPLIED, at=NOW
-    )
+def ack(link: Link, version: int, outcome: Outcome = Outcome.APPLIED) -> Acknowledgement:
+    return Acknowledgement(component_id=link.component_id, config_id="a", version=version, outcome=outcome, at=NOW)
 
 
 async def test_a_storm_is_few_transactions() -> None:
@@ -335,6 +333,12 @@ async def test_the_last_word_counts_and_all_hear_that_it_is_written() -> None:
     async with serving() as server:
         link, _ = server.connect("one")
         assert link is not None
-        await asyncio.gather(*(server.presence.acknowledge(ack(link, version)) for version in (1, 3, 2)))
+        said = [ack(link, version) for version in (1, 3, 2)]
+        said += [ack(link, version, Outcome.REFUSED) for version in (5, 4)]
+        await asyncio.gather(*(server.presence.acknowledge(each) for each in said))
         (batch,) = server.database.batches
-        assert [each.version for each in batch.acknowledgements] == [3]
+        # What is refused does not hide what is in use.
+        assert {each.outcome: each.version for each in batch.acknowledgements} == {
+            Outcome.APPLIED: 3,
+            Outcome.REFUSED: 5,
+        }

@@ -60,6 +60,16 @@ def test_of_each_config_the_last_is_sent_once(said: Acknowledgements) -> None:
     assert send(said) == [Verdict("b", 2), Verdict("c", 1)]
 
 
+def test_what_is_refused_does_not_hide_what_was_applied_before(said: Acknowledgements) -> None:
+    verdicts = [Verdict("a", 1), Verdict("a", 2), Verdict("a", 3, "missing_secret")]
+    for verdict in verdicts:
+        said.say(verdict)
+    assert send(said) == verdicts[1:]
+    said.begin()
+    said.say(Verdict("a", 4, "missing_secret"))
+    assert send(said) == [Verdict("a", 2), Verdict("a", 4, "missing_secret")]
+
+
 def test_few_are_on_the_way_at_a_time(said: Acknowledgements) -> None:
     for number in range(MAX_ON_THE_WAY + 2):
         said.say(Verdict("a" * (number + 1), 1))

@@ -13,10 +13,15 @@ from modelwire.schema import SHARED_FIELDS, schema
 from modelwire.server.graphql.execution import Executor, Operation
 from modelwire.server.graphql.limits import Limits
 from modelwire.server.graphql.request import GraphQLRequest
-from modelwire.server.graphql.sharing import GroupKey, Rights, Shareable
-from modelwire.store import AliasPatterns
+from modelwire.server.graphql.sharing import GroupKey, Rights, Shareable, Sharing
+from modelwire.store import AliasPatterns, Position
 
-EXECUTOR = Executor(schema, Limits(), shared_fields=SHARED_FIELDS)
+
+async def nowhere() -> Position:
+    raise AssertionError("nothing is executed here")
+
+
+EXECUTOR = Executor(schema, Limits(), sharing=Sharing(SHARED_FIELDS, nowhere))
 
 
 def shareable(query: str, **variables: Any) -> Shareable | None:
@@ -41,6 +46,11 @@ EVENT = "{ __typename revision ... on ModelConfigChange { put { alias auth { __t
         (f"subscription {{ renamed: modelConfigChanged(since: null) {EVENT} }}", None),
         (f"subscription ($s: Revision) {{ modelConfigChanged(since: $s) {EVENT} }}", "s"),
         (FRAGMENTS % "id params litellmModel revision", "s"),
+        (
+            '{ modelConfig(by: {alias: "a"}) { litellmParams } node(id: "x") { id ... on ModelConfig { model } } }',
+            None,
+        ),
+        ("{ modelConfigs(first: 2) { edges { cursor node { id params } } pageInfo { hasNextPage endCursor } } }", None),
     ],
 )
 def test_what_depends_on_rights_and_events_alone_is_shared(query: str, position: str | None) -> None:
@@ -54,6 +64,10 @@ LIVE = "{ ... on ModelConfigChange { put { %s } } }"
     "query",
     [
         "{ viewer { name } }",
+        "{ __schema { types { name } } }",
+        '{ modelConfig(by: {alias: "a"}) { alias } viewer { name } }',
+        '{ modelConfig(by: {alias: "a"}) { history { edges { node { version } } } } }',
+        '{ node(id: "a") { ... on ModelConfig { rollout { applied } } } }',
         "mutation { signOut(input: {everywhere: false}) { __typename } }",
         "subscription { componentChanged { __typename } }",
         f"subscription {{ modelConfigChanged {LIVE % 'rollout { applied }'} }}",
@@ -96,7 +110,7 @@ def test_the_fields_are_those_of_the_schema_and_none_waits_for_the_database() ->
         found = schema._schema.get_type(parent)
         assert isinstance(found, GraphQLObjectType), coordinate
         definition = found.fields[name].extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
-        assert parent == "Subscription" or not definition.is_async, coordinate
+        assert parent in {"Query", "Subscription"} or not definition.is_async, coordinate
 
 
 READER = Rights(frozenset({Scope.MODEL_CONFIG_READ}), AliasPatterns())

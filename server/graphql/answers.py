@@ -1,0 +1,59 @@
+"""Answers to queries that many ask for: each is made once for all with the same rights, until anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from ...store import Position, StoreError
+from .sharing import GroupKey
+
+if TYPE_CHECKING:
+    from .execution import Result
+
+KEPT_BYTES = 16 * 2**20
+"""How large the answers that are kept may be in all."""
+
+KEPT_ANSWERS = 1024
+
+
+class KeptAnswers:
+    """The answers at one position of the feed. `current` is `Feed.current`: what was committed before a question is in
+    its answer, on whichever server.
+    """
+
+    def __init__(self, current: Callable[[], Awaitable[Position]]) -> None:
+        self._current = current
+        self._position: Position | None = None
+        self._answers: dict[GroupKey, Result] = {}
+        self._bytes = 0
+
+    async def answer(self, key: GroupKey, execute: Callable[[], Awaitable[Result]]) -> Result:
+        """The answer to what has this key: one that is kept, or what `execute` returns."""
+        try:
+            position = await self._current()
+        except StoreError:
+            return await execute()  # it says what is wrong
+        if position != self._position:
+            self._forget()
+            self._position = position
+        kept = self._answers.get(key)
+        if kept is not None:
+            return kept
+        result = await execute()
+        # It may hold what was committed since, which is newer than needed; but of an older position it is not.
+        if not result.errors and position == self._position:
+            self._keep(key, result)
+        return result
+
+    def _keep(self, key: GroupKey, result: Result) -> None:
+        size = len(result.payload) + len(key.variables)
+        if self._bytes + size > KEPT_BYTES or len(self._answers) >= KEPT_ANSWERS:
+            self._forget()
+        if size <= KEPT_BYTES and key not in self._answers:
+            self._answers[key] = result
+            self._bytes += size
+
+    def _forget(self) -> None:
+        self._answers.clear()
+        self._bytes = 0
