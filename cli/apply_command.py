@@ -15,6 +15,7 @@ from .client import GraphQLClient, connect, refusal
 from .errors import ExitCode
 from .files import import_input
 from .output import Output, print_json, printable
+from .progress import working
 
 APPLY = f"""
 mutation Apply($input: ImportModelConfigsInput!) {{
@@ -41,7 +42,8 @@ def apply_file(path: Path, *, yes: bool, url: str | None, token: str | None, out
     """
     with contextlib.closing(connect(url, token)) as client:
         given = {**import_input(path), "prune": True}
-        plan = _send(client, path, {**given, "dryRun": True})
+        with working(f"Comparing {path}"):
+            plan = _send(client, path, {**given, "dryRun": True})
         # With JSON, standard output is for the result alone.
         _show(plan, path, err=output is Output.JSON)
         applied = None
@@ -51,7 +53,8 @@ def apply_file(path: Path, *, yes: bool, url: str | None, token: str | None, out
                     "Apply this?",
                     unasked="nothing was changed: there is no terminal to ask at; look at the plan, then say --yes",
                 )
-            applied = _send(client, path, {**given, "expectedRevision": plan["baseRevision"]})["revision"]
+            with working(f"Applying {path}"):
+                applied = _send(client, path, {**given, "expectedRevision": plan["baseRevision"]})["revision"]
     if output is Output.JSON:
         result = {"file": str(path), "entries": plan["entries"], "ignoredSections": plan["ignoredSections"]}
         print_json({**result, "revision": applied})

@@ -13,6 +13,7 @@ from ..server.database import database_url
 from ..store import AuditReport, StoreError, verify_audit_log
 from .errors import CommandError, ExitCode
 from .output import Output, print_json, printable
+from .progress import working
 from .server_settings import server_settings
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -27,7 +28,8 @@ def verify_audit(config: Path | None, *, head: str | None, output: Output) -> Ex
         raise CommandError("--head must be a hash of 64 hexadecimal digits, as this command prints it", ExitCode.USAGE)
     settings = server_settings(config)
     try:
-        report = asyncio.run(verify_audit_log(database_url(settings), head=head))
+        with working("Checking the audit log"):
+            report = asyncio.run(verify_audit_log(database_url(settings), head=head))
     except StoreError as error:
         raise CommandError(str(error)) from None
     if output is Output.JSON:

@@ -47,7 +47,7 @@ def restore_backup(file: Path, config: Path | None, *, yes: bool, output: Output
             f"Replace all that is in {database_name(settings)}?",
             unasked="restoring replaces all that is in the database: say so with --yes",
         )
-    with _errors_told():
+    with _errors_told(), working(f"Restoring {file}"):
         try:
             copied = asyncio.run(restore(database_url(settings), file, read_keyring(settings)))
         except UnknownKey as error:

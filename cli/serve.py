@@ -13,6 +13,7 @@ from ..server.settings_loading import Setting, settings_table
 from .errors import CommandError
 from .options import ConfigFile
 from .output import Output, print_json
+from .progress import working
 from .server_settings import server_settings
 
 serve_app = typer.Typer(
@@ -42,7 +43,8 @@ def migrate_database(config: Path | None, *, output: Output) -> None:
     from ..server.database import StartError, database_name, prepare_database
 
     try:
-        prepare_database(settings)
+        with working(f"Migrating {database_name(settings)}"):
+            prepare_database(settings)
     except StartError as error:
         raise CommandError(str(error)) from None
     if output is Output.JSON:

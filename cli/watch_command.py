@@ -122,6 +122,8 @@ class _Watching:
 
     def _line(self, subject: str, text: str) -> None:
         at = f"{datetime.now(UTC):%H:%M:%S}Z" if subject else " " * 9
+        # Which aliases there are is known by and by when none was named.
+        self._width = max(self._width, len(subject))
         typer.echo(f"{at}  {printable(subject):<{self._width}}  {text}")
 
 
