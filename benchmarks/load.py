@@ -31,8 +31,6 @@ BATCH = 64
 PROBE_SECONDS = 0.001
 """How long after the answer to a probe the next one is sent."""
 
-PING_TEXT = client_frame(TEXT, b'{"type":"ping"}')
-
 
 class Load:
     """All sockets of this process. A text frame shorter than `min_bytes` (a bookmark, a pong) counts as none."""
@@ -112,18 +110,12 @@ class Load:
         self._probe = self._probe_due = 0
         return {**self._summary(began, cpu), "longest_wait": max(self._waits, default=0)}
 
-    def hold(self, *, seconds: float, ping_seconds: float) -> Any:
-        """Do as idle subscribers do: each sends a ping now and then, and reads what comes."""
+    def hold(self, *, seconds: float) -> Any:
+        """Do as idle subscribers do: read what comes."""
         self._arrivals = array("q")
         began, cpu = time.monotonic_ns(), time.process_time()
-        sockets = list(self._sockets.values())
-        interval = ping_seconds / len(sockets)
-        sent = 0
         while (passed := (time.monotonic_ns() - began) / 1e9) < seconds:
-            while sent * interval < passed:
-                sockets[sent % len(sockets)].send(PING_TEXT)
-                sent += 1
-            self._poll(min(interval, seconds - passed))
+            self._poll(seconds - passed)
         return self._summary(began, cpu)
 
     def churn(self, *, total: int, subscribe: str) -> Any:

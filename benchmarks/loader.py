@@ -78,8 +78,8 @@ class Load:
         """Wait for what `expect` asked for."""
         return Arrivals.of(self._answer())
 
-    def hold(self, seconds: float, *, ping_seconds: float) -> Arrivals:
-        self._command("hold", seconds=seconds, ping_seconds=ping_seconds)
+    def hold(self, seconds: float) -> Arrivals:
+        self._command("hold", seconds=seconds)
         return Arrivals.of(self._answer())
 
     def churn(self, total: int, *, subscribe: str) -> Arrivals:

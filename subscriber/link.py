@@ -93,6 +93,8 @@ class Link:
         self._timing = timing
         self._on_surplus = on_surplus
         self._subscriptions: list[_Subscription] = []
+        self._heard_at = 0.0
+        """When the last message came, by the event loop's clock."""
         self._acknowledgements = Acknowledgements(str((component or {}).get("instanceId")), self._backoff)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
@@ -189,9 +191,10 @@ class Link:
             raise LinkSilent(f"the server did not acknowledge within {self._timing.open_seconds:g} s") from None
 
     async def _write(self, socket: ClientConnection, protocol: Protocol) -> None:
-        """Subscribe to what is due, and ping."""
+        """Subscribe to what is due, and ping while nothing comes."""
         loop = asyncio.get_running_loop()
-        next_ping = loop.time() + self._timing.ping_seconds
+        self._heard_at = loop.time()
+        next_ping = self._heard_at + self._timing.ping_seconds
         while True:
             self._wake.clear()
             next_step = next_ping
@@ -205,8 +208,10 @@ class Link:
                     next_step = min(next_step, subscription.due)
             next_step = min(next_step, await self._send_acknowledgements(socket, protocol))
             if next_ping <= loop.time():
-                await socket.send(protocol.ping())
-                next_ping = loop.time() + self._timing.ping_seconds
+                next_ping = self._heard_at + self._timing.ping_seconds
+                if next_ping <= loop.time():
+                    await socket.send(protocol.ping())
+                    next_ping = loop.time() + self._timing.ping_seconds
                 continue
             try:
                 async with asyncio.timeout_at(next_step):
@@ -231,7 +236,8 @@ class Link:
             async with asyncio.timeout(silence) as deadline:
                 while True:
                     text = await socket.recv()
-                    deadline.reschedule(loop.time() + silence)
+                    self._heard_at = loop.time()
+                    deadline.reschedule(self._heard_at + silence)
                     match protocol.receive(text):
                         case Ponged(payload):
                             renewal.answered(payload)

@@ -18,8 +18,9 @@ class Timing:
     """Over which a fleet spreads its return after the server announced its stop."""
     silence_seconds: float = 45.0
     """Without any message for so long, a link is dead."""
-    ping_seconds: float = 15.0
-    """Between our pings. A live server answers them, so that three have to be lost before a link counts as dead."""
+    ping_seconds: float = 30.0
+    """Without any message for so long, and then as often, the server is asked for one: longer than it lets pass between
+    bookmarks, so that an idle fleet costs it nothing, and so that it has time to answer before the link is dead."""
     open_seconds: float = 10.0
     """For each of: getting a token, opening the socket, being acknowledged, having a new token taken."""
     renewal_least_seconds: float = 1.0

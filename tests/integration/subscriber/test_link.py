@@ -120,6 +120,18 @@ async def test_a_quiet_server_that_answers_pings_is_alive(plane: Plane, connect:
     assert [status.state for status in line.links] == [LinkState.LIVE]
 
 
+async def test_a_server_that_says_something_is_not_asked(plane: Plane, connect: Any, signal: Signal) -> None:
+    await ready(plane, connect, timing=replace(FAST, silence_seconds=60, ping_seconds=1.0))
+    (socket,) = plane.sockets
+    async with asyncio.timeout(120):
+        for number in range(1, 201):
+            await socket.send(type="ping")
+            await signal.until(lambda number=number: len(socket.messages("pong")) >= number)
+            await asyncio.sleep(0.02)
+    # Four seconds and more; none, but for a machine that stands still for one of them.
+    assert len(socket.messages("ping")) < 3
+
+
 async def test_the_servers_pings_are_answered(plane: Plane, connect: Any, signal: Signal) -> None:
     await ready(plane, connect)
     (socket,) = plane.sockets
