@@ -7,13 +7,13 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
+from fault_proxy import Direction, FaultProxy
 from guarantees.databases import Postgres, Sqlite
 from guarantees.history import FaultRecord
 from guarantees.plan import Fault
-from guarantees.proxy import Direction, Line
 from guarantees.servers import Server
 from guarantees.world import World
 
@@ -58,7 +58,7 @@ class Injector:
                     self._begun -= 1
             await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))
 
-    def _line(self, whom: int) -> Line | None:
+    def _line(self, whom: int) -> FaultProxy | None:
         """The first one from there that has a connection to which something can happen."""
         lines = self._world.lines
         start = whom % len(lines)
@@ -69,18 +69,18 @@ class Injector:
         self._world.history.faults.append(FaultRecord(fault.kind, target, began_at, time.time()))
 
 
-_INSTANT: dict[str, Callable[[Line], int]] = {
-    "cut": Line.cut,
-    "swallow": Line.swallow,
-    "leave client alone": Line.leave_client_alone,
-    "leave server alone": Line.leave_server_alone,
-}
-
-
-async def network_fault(line: Line, fault: Fault) -> int:
+async def network_fault(line: FaultProxy, fault: Fault) -> int:
     """How many connections it hit."""
     direction = Direction.TO_CLIENT if fault.dice[0] < 0.5 else Direction.TO_SERVER
     match fault.kind:
+        case "cut":
+            return line.cut()
+        case "swallow":
+            return line.swallow()
+        case "leave client alone":
+            return line.half_open(Direction.TO_SERVER)
+        case "leave server alone":
+            return line.half_open(Direction.TO_CLIENT)
         case "move":
             line.target += 1
             return line.cut()
@@ -88,28 +88,28 @@ async def network_fault(line: Line, fault: Fault) -> int:
             return line.tear(direction)
         case "garble":
             return line.garble(direction)
-        case "stall" | "delay" | "refuse":
-            return await _for_a_while(line, fault)
         case _:
-            return _INSTANT[fault.kind](line)
+            return await _for_a_while(line, fault)
 
 
-async def _for_a_while(line: Line, fault: Fault) -> int:
+async def _for_a_while(line: FaultProxy, fault: Fault) -> int:
     slowness, seconds = 0.1 * fault.dice[0], fault.dice[1]
     match fault.kind:
         case "stall":
             hit = line.stall()
             await asyncio.sleep(seconds)
-            line.resume()
+            line.flow()
         case "delay":
             hit = line.delay(slowness)
             await asyncio.sleep(seconds)
             line.delay(0)
-        case _:
+        case "refuse":
             line.refusing = True
             hit = line.cut()
             await asyncio.sleep(seconds)
             line.refusing = False
+        case _:
+            raise ValueError(fault.kind)
     return hit
 
 

@@ -75,6 +75,7 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         assert self._process.pid is not None
+        assert self._alive, f"the server ended by itself, with {self._process.exitcode}:\n{self.output}"
         os.kill(self._process.pid, number)
 
     def peers(self) -> set[int]:

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fault_proxy import FaultProxy, fault_proxy
 from guarantees.credentials import Admin, Key, Session
 from guarantees.databases import Database
 from guarantees.history import Held, History, Row, WatchHistory
-from guarantees.proxy import Line
 from guarantees.recorders import Component, Shown, Signal, Watcher, value_of
 from guarantees.servers import Server
 from guarantees.truth import State
@@ -48,7 +48,7 @@ class World:
     history: History
     servers: list[Server]
     admin: Admin
-    lines: list[Line] = field(default_factory=list)
+    lines: list[FaultProxy] = field(default_factory=list)
     watchers: list[Watcher] = field(default_factory=list)
     components: list[Component] = field(default_factory=list)
     writers: list[Writer] = field(default_factory=list)
@@ -201,18 +201,16 @@ def _credential(made: World, watch: WatchHistory) -> Callable[[], Awaitable[Show
     return made.keys[-1].get
 
 
-async def _line(made: World, stack: AsyncExitStack, name: str) -> Line:
+async def _line(made: World, stack: AsyncExitStack, name: str) -> FaultProxy:
     ports = [server.port for server in made.servers] if made.proxy is None else [made.proxy.port]
-    line = Line(name, ports)
+    line = await stack.enter_async_context(fault_proxy(*ports, name=name))
     line.target = len(made.lines)
-    await line.start()
-    stack.push_async_callback(line.stop)
     made.lines.append(line)
     return line
 
 
-def _url(made: World, line: Line) -> str:
-    return f"http://127.0.0.1:{line.port}" if made.proxy is None else f"https://127.0.0.1:{line.port}{PREFIX}"
+def _url(made: World, line: FaultProxy) -> str:
+    return line.url if made.proxy is None else f"https://127.0.0.1:{line.port}{PREFIX}"
 
 
 def _watches(kept_id: str) -> list[list[WatchHistory]]:

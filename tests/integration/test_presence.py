@@ -75,7 +75,7 @@ async def test_a_server_is_killed_and_its_components_are_gone_or_elsewhere(
                     return
                 await asyncio.sleep(0.05)
 
-    async with fault_proxy(one.port) as proxy:
+    async with fault_proxy(one.port, two.port) as proxy:
         stays = DynamicModelProvider(proxy.url, token=ADMIN, component="stays", _timing=TIMING)
         lost = DynamicModelProvider(one.url, token=ADMIN, component="lost", _timing=TIMING)
         async with stays, lost:
@@ -87,7 +87,6 @@ async def test_a_server_is_killed_and_its_components_are_gone_or_elsewhere(
             refused = (await client.execute(DELETE, input=given))["deleteModelConfig"]
             assert refused["__typename"] == "InUse"
             assert sorted(each["component"]["name"] for each in refused["components"]) == ["lost", "stays"]
-            proxy.to_port = two.port
             await asyncio.to_thread(one.kill)
             await seen(1, 1, stays=True, lost=False)
             refused = (await client.execute(DELETE, input=given))["deleteModelConfig"]

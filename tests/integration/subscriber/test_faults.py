@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import FaultProxy, fault_proxy
+from fault_proxy import Direction, FaultProxy, fault_proxy
 from live_server import LiveServer, live_server, until
 
 from modelwire.subscriber import DynamicModelProvider, LinkState
@@ -69,7 +69,7 @@ async def test_a_link_that_is_lost(
     async with component(make(), proxy, thread=thread) as line:
         await line.until_live(version)
         if fault == "garble to the server":
-            proxy.garble(to_server=True)
+            proxy.garble(Direction.TO_SERVER)
         else:
             getattr(proxy, fault)()
         # What is garbled may be this.
@@ -89,7 +89,7 @@ async def test_a_link_that_is_lost(
         assert states[:3] == ["connecting", "live", "stale"]
         assert states[1:] == ["live", "stale"] * (len(states) // 2 - 1) + ["live"]
         assert proxy.accepted > 1
-    assert not proxy.open
+    await until(lambda: not proxy.open)
 
 
 @FORMS
@@ -98,7 +98,7 @@ async def test_a_slow_network(
 ) -> None:
     """It is no dead one: with all its pieces late, the link lives."""
     version = await operator.put()
-    proxy.delay_seconds = 0.2
+    proxy.delay(0.2)
     async with component(make(_timing=replace(WATCHFUL, silence_seconds=60)), proxy, thread=thread) as line:
         await line.until_live(version)
         for _ in range(3):
