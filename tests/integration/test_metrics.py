@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from live_server import LiveServer, live_server
+from prometheus_client import generate_latest
 from scraping import Values, scrape
 
 from modelwire.server.metrics import Metrics
@@ -114,6 +116,15 @@ async def test_each_of_several_workers_answers_for_all(server_process: Any, make
     assert {values["modelwire_authentication_failures_total"] for values in scrapes} == {10}
     values = await until(server_process.url, lambda values: values["modelwire_database_connections_max"] == 16)
     assert values["modelwire_info 0.1.0"] == 1
+
+
+def test_the_alerts_are_of_metrics_that_there_are() -> None:
+    rules = PAGE.read_text().partition("## What to be warned of")[2].partition("```yaml\n")[2].partition("```")[0]
+    (group,) = yaml.safe_load(rules)["groups"]
+    named = {name for rule in group["rules"] for name in re.findall(r"\bmodelwire_\w+", rule["expr"])}
+    samples = generate_latest(Metrics().registry).decode()
+    assert len(named) > 5
+    assert named <= set(re.findall(r"^modelwire_\w+", samples, re.MULTILINE))
 
 
 def test_the_page_has_the_table_of_the_code() -> None:
