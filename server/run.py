@@ -36,6 +36,11 @@ CLOSE_SECONDS = 2
 
 PING_SECONDS = 20.0
 
+PONG_SECONDS = 45.0
+"""How long a peer may take to answer a ping: as long as components wait for a word of the server. One whose event loop
+is busy on a loaded machine is not gone, and connecting again would cost it more.
+"""
+
 
 def run_server(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError when it cannot start; changes nothing when the port is taken."""
@@ -144,7 +149,7 @@ class _Server(uvicorn.Server):
                 ws_per_message_deflate=False,
                 ws_max_size=settings.max_message_bytes,
                 ws_ping_interval=PING_SECONDS,
-                ws_ping_timeout=PING_SECONDS,
+                ws_ping_timeout=PONG_SECONDS,
                 timeout_graceful_shutdown=CLOSE_SECONDS,
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=sorted(settings.trusted_proxies),

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from modelwire.server.app import Start
+from modelwire.server.app import Start, create_app
 from modelwire.server.database import StartError
-from modelwire.server.run import _listen, announce, run_server
+from modelwire.server.run import _listen, _Server, announce, run_server
 from modelwire.server.settings import Settings
+from modelwire.subscriber.timing import Timing
 
 KEY = "mw_aaaaaaaaaa_" + "0" * 64
 
@@ -37,6 +38,11 @@ def test_no_answer_waits_for_the_acknowledgement_of_the_one_before(tmp_path: Pat
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+def test_the_server_is_as_patient_with_components_as_they_are_with_it(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    assert _Server(create_app(given, None), given).config.ws_ping_timeout == Timing().silence_seconds
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
