@@ -18,7 +18,7 @@ VARIANTS = {"modelwire": "modelwire", COMPONENTS: "modelwire", "ceiling": "ceili
 
 
 def run(lab: Lab) -> list[Figure]:
-    count, rounds = lab.choose((5_000, 3), (40, 1))
+    count, rounds = lab.choose((5_000, 2), (40, 1))
     variants = {**VARIANTS, "stock": "stock"}
     servers: dict[str, Server] = {name: lab.start(kind) for name, kind in variants.items()}
     loads = {name: lab.load() for name in variants}

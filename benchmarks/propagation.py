@@ -52,17 +52,18 @@ class _Fleet:
     def __init__(self, lab: Lab, server: Server, count: int, arguments: list[str]) -> None:
         self.server = server
         folder = lab.new_folder()
-        command = [sys.executable, "-m", *arguments]
-        self.clients = [MeasuredProcess(command, core=LOAD_CORE, log=folder / str(n)) for n in range(count)]
         for _ in range(3):
             server.change()
         self.base = statistics.median(self._without(server) for _ in range(9))
+        command = [sys.executable, "-m", *arguments]
+        self.clients = [MeasuredProcess(command, core=LOAD_CORE, log=folder / str(n)) for n in range(count)]
         for client in self.clients:
             # The first configuration: it listens.
             self._next(client)
 
     @staticmethod
     def _without(server: Server) -> float:
+        server.process.settle()
         began = time.monotonic()
         server.change()
         return time.monotonic() - began
@@ -76,6 +77,8 @@ class _Fleet:
 
     def change(self) -> list[float]:
         """Seconds from the commit until each of them had it, sorted."""
+        # What the components answered to the change before.
+        self.server.process.settle()
         began = time.monotonic()
         self.server.change()
         return sorted(self._next(client) - began - self.base for client in self.clients)
