@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import and_, insert, or_, select, update
 
 from .access import Access, AccessState, note_access_change
 from .audit import AuditAction, AuditEvent, append
+from .chunks import chunks
 from .database import Connection, Database
 from .errors import StoreUnavailable
 from .records import AliasPatterns, ApiKey
@@ -23,7 +24,6 @@ USE_SECONDS = 60.0
 """How much later than the one that is stored a use must be to be stored."""
 
 _MEMORY_KEYS = 10_000
-_BATCH = 500
 
 Check = Callable[[ApiKey, Sequence[ApiKey]], None]
 """Takes a key, and all others that are neither revoked nor expired. Raises to have nothing done."""
@@ -109,7 +109,7 @@ class ApiKeys:
     async def find_many(self, ids: Collection[str]) -> dict[str, ApiKey]:
         """Those of these keys that there are, by id, revoked and expired ones too: never from memory."""
         found: dict[str, ApiKey] = {}
-        for batch in _batches(sorted(ids)):
+        for batch in chunks(sorted(ids)):
             # One statement, so that the keys and the counter are of one moment.
             joined = store_meta.outerjoin(api_keys, api_keys.c.id.in_(batch))
             statement = select(store_meta.c.store_id, store_meta.c.access_revision, api_keys).select_from(joined)
@@ -206,11 +206,6 @@ async def _usable(connection: Connection, *, but: str, now: datetime) -> list[Ap
 
 def _is_later(use: datetime, stored: datetime | None) -> bool:
     return stored is None or use - stored >= timedelta(seconds=USE_SECONDS)
-
-
-def _batches(ids: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), _BATCH):
-        yield ids[start : start + _BATCH]
 
 
 def _key(row: Any) -> ApiKey:

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Table, delete, insert, select, tuple_, update
 
+from .chunks import chunks
 from .component_lists import BindingsOf, ComponentListing, bindings_page, components_page, rollouts
 from .component_records import Acknowledgement, Binding, Component, Outcome, PresenceBatch, Rollout
 from .database import Connection, Database
 from .records import AliasPatterns
 from .tables import acknowledgements, bindings, component_servers, components, store_meta
-
-_T = TypeVar("_T")
-
-# Rows that one statement names: SQLite and PostgreSQL bound their parameters.
-_CHUNK = 500
 
 
 def component_id(subject: str, instance_id: str) -> str:
@@ -50,7 +46,7 @@ class Components:
             await _replace(connection, components, ["id"], rows)
             await _delete(connection, bindings, ["component_id", "reference"], batch.unbound)
             await _replace(connection, bindings, ["component_id", "reference"], [_row(each) for each in batch.bound])
-            for some in _chunks(sorted(batch.gone)):
+            for some in chunks(sorted(batch.gone)):
                 mine = (components.c.id.in_(some), components.c.server == batch.server)
                 gone = {"server": None, "disconnected_at": batch.at}
                 await connection.execute(update(components).where(*mine).values(gone))
@@ -148,12 +144,12 @@ async def _note_change(connection: Connection, ids: Collection[str]) -> None:
     if not ids:
         return
     revision = await _next_revision(connection)
-    for some in _chunks(sorted(ids)):
+    for some in chunks(sorted(ids)):
         await connection.execute(update(components).where(components.c.id.in_(some)).values(revision=revision))
 
 
 async def _acknowledge(connection: Connection, given: Sequence[Acknowledgement]) -> None:
-    for some in _chunks(given):
+    for some in chunks(given):
         keys = [(each.component_id, each.config_id) for each in some]
         where = tuple_(acknowledgements.c.component_id, acknowledgements.c.config_id).in_(keys)
         known = {
@@ -204,16 +200,11 @@ async def _replace(connection: Connection, table: Table, key: list[str], rows: l
     """Put rows in the place of those with the same key: all writers are serialised, so nobody is between."""
     keys = [row[key[0]] if len(key) == 1 else tuple(row[name] for name in key) for row in rows]
     await _delete(connection, table, key, keys)
-    for some in _chunks(rows):
+    for some in chunks(rows):
         await connection.execute(insert(table), some)
 
 
 async def _delete(connection: Connection, table: Table, key: list[str], keys: Sequence[Any]) -> None:
     column: Any = table.c[key[0]] if len(key) == 1 else tuple_(*(table.c[name] for name in key))
-    for some in _chunks(keys):
+    for some in chunks(keys):
         await connection.execute(delete(table).where(column.in_(some)))
-
-
-def _chunks(items: Sequence[_T]) -> Iterator[list[_T]]:
-    for start in range(0, len(items), _CHUNK):
-        yield list(items[start : start + _CHUNK])

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 
+from .chunks import chunks
 from .component_lists import config_rollouts, members
 from .component_records import ConfigRollout, Member
 from .database import Connection
 from .tables import bindings, component_servers, components, model_config_changes, model_configs
 
 # What is read at a time: what else runs in the process gets a turn between.
-_CHUNK = 200
+_CHUNK_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,10 @@ async def _changed_components(
         noted = select(components.c.id).where(components.c.revision > before.component_revision)
         ids.update((await connection.execute(noted)).scalars())
     turned = [each for each in before.leases.keys() | moment.leases.keys() if before.holds(each) != moment.holds(each)]
-    for some in _chunks(turned):
+    for some in chunks(sorted(turned), _CHUNK_ROWS):
         theirs = select(components.c.id).where(components.c.server.in_(some))
         ids.update((await connection.execute(theirs)).scalars())
-    for some in _chunks(config_ids):
+    for some in chunks(sorted(config_ids), _CHUNK_ROWS):
         users = select(bindings.c.component_id).where(bindings.c.config_id.in_(some))
         ids.update((await connection.execute(users)).scalars())
     return ids
@@ -127,22 +128,16 @@ async def _changed_components(
 
 async def _members(connection: Connection, ids: Collection[str], now: datetime) -> dict[str, Member]:
     found: dict[str, Member] = {}
-    for some in _chunks(ids):
+    for some in chunks(sorted(ids), _CHUNK_ROWS):
         found |= await members(connection, some, now=now)
     return found
 
 
 async def _rollouts(connection: Connection, config_ids: Collection[str], now: datetime) -> dict[str, ConfigRollout]:
     found: dict[str, ConfigRollout] = {}
-    for some in _chunks(config_ids):
+    for some in chunks(sorted(config_ids), _CHUNK_ROWS):
         found |= await config_rollouts(connection, some, now=now)
     return found
-
-
-def _chunks(ids: Collection[str]) -> Iterator[list[str]]:
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
 
 
 def _with_missing(found: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:

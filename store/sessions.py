@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +13,7 @@ from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from .access import Access, AccessState, note_access_change
 from .audit import AuditAction, AuditEvent, append
+from .chunks import chunks
 from .database import Connection, Database
 from .errors import StoreUnavailable
 from .tables import sessions, store_meta
@@ -24,7 +25,6 @@ MEMORY_SECONDS = 900.0
 """How long sessions are believed in without a look at the database, since something could last be read from it."""
 
 _MEMORY_SESSIONS = 10_000
-_BATCH = 500
 
 
 class EndReason(StrEnum):
@@ -154,10 +154,8 @@ class Sessions:
 
     async def find_many(self, ids: Collection[str]) -> Mapping[str, Session]:
         """Those of these sessions that there are, by id, ended and expired ones too: never from memory."""
-        wanted = sorted(ids)
         found: dict[str, Session] = {}
-        for start in range(0, len(wanted), _BATCH):
-            batch = wanted[start : start + _BATCH]
+        for batch in chunks(sorted(ids)):
             # One statement, so that the sessions and the counter are of one moment.
             joined = store_meta.outerjoin(sessions, sessions.c.id.in_(batch))
             statement = select(store_meta.c.store_id, store_meta.c.access_revision, sessions).select_from(joined)
@@ -170,7 +168,7 @@ class Sessions:
             found |= some
         return found
 
-    def _remember(self, asked: list[str], found: Mapping[str, Session], state: AccessState) -> None:
+    def _remember(self, asked: Sequence[str], found: Mapping[str, Session], state: AccessState) -> None:
         for session_id in asked:
             self._seen.pop(session_id, None)
             if session_id in found:
@@ -189,9 +187,10 @@ class Sessions:
 async def _end(
     connection: Connection, ids: list[str], reason: EndReason, event: AuditEvent, now: datetime
 ) -> AccessState:
-    for start in range(0, len(ids), _BATCH):
-        some = sessions.c.id.in_(ids[start : start + _BATCH])
-        await connection.execute(update(sessions).where(some).values(ended_at=now, end_reason=reason))
+    for some in chunks(ids):
+        await connection.execute(
+            update(sessions).where(sessions.c.id.in_(some)).values(ended_at=now, end_reason=reason)
+        )
     await append(connection, [event], at=now)
     return await note_access_change(connection)
 
