@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ..store import Auth, Change, ModelConfig, Position, Secrets
+from ..store import Auth, Change, ModelConfig, ModelConfigDraft, Position, Secrets
 from .access import Context, Scope
 from .auth_types import AUTH_SCHEMES
 from .cursors import decode_cursor, encode_cursor
@@ -109,11 +109,18 @@ def restore(today: Stored, old: ModelConfig) -> Merged:
         if stays and (base.secrets or credential_names(base.auth)):
             return kept
         bare = replace(base, auth=_without_credentials(base.auth), secrets=Secrets())
-        return replace(merge(bare, _content(old, credentials=True)), dropped_credentials=not stays)
+        restored = merge(bare, _content(old, credentials=True))
+        return replace(restored, dropped_credentials=not stays and _are_lost(base, restored.draft))
     except InvalidInput as error:
         raise InvalidInput(
             f"version {old.version} cannot come back as it was: {error.message}; change the config instead", _TO_VERSION
         ) from None
+
+
+def _are_lost(today: ModelConfigDraft, restored: ModelConfigDraft) -> bool:
+    """Whether credentials of today are there no more. A reference that the old version has as well is not lost."""
+    references = {name: today.auth.fields.get(name) for name in credential_names(today.auth)}
+    return bool(today.secrets) or any(restored.auth.fields.get(name) != own for name, own in references.items())
 
 
 def _content(old: ModelConfig, *, credentials: bool, without: Collection[str] = ()) -> ModelConfigInput:

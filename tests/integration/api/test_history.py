@@ -286,6 +286,14 @@ class TestRollback:
         assert kept["modelConfig"]["version"] == 4
         assert kept["modelConfig"]["auth"]["apiKey"]["hint"] == "CDEF"
 
+    async def test_a_reference_of_both_versions_is_not_dropped(self, client: Any) -> None:
+        reference = api_key("os.environ/OPENAI_API_KEY")
+        one = await client.create("a", provider="openai", model="m", auth=reference)
+        two = await updated(client, one, apiBase="https://elsewhere.example/v1", auth=reference)
+        result = await rolled_back(client, two, 1)
+        assert result["droppedCredentials"] is False
+        assert result["modelConfig"]["auth"]["apiKey"] == {"reference": "os.environ/OPENAI_API_KEY", "hint": None}
+
     async def test_half_a_pair_of_credentials_is_never_mixed_with_the_other_half(self, client: Any) -> None:
         pair = {"accessKeyId": "os.environ/AWS_ACCESS_KEY_ID", "secretAccessKey": "os.environ/AWS_SECRET_ACCESS_KEY"}
         one = await client.create("a", provider="bedrock", auth={"awsIam": {**pair, "regionName": "eu-west-1"}})
