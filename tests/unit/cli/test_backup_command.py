@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,25 @@ def state(settings: Settings) -> Any:
         return store.id, changes
 
     return asyncio.run(read()), settings.key_file.read_bytes()
+
+
+def test_a_new_version_is_tried_on_a_copy_and_the_way_back_is_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What docs/upgrade.md says of both."""
+    shutil.copy("here", "try.db")
+    with monkeypatch.context() as shell:
+        shell.setenv("MODELWIRE_DATABASE_URL", f"sqlite:///{Path('try.db').absolute()}")
+        shell.setenv("MODELWIRE_ENCRYPTION_KEYS", settings.key_file.read_text())
+        assert run(shell, "migrate") == 0
+    with closing(sqlite3.connect(settings.database_path)) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'of a newer one'")
+        database.commit()
+    assert run(monkeypatch, "restore", "here", "--yes") == 1
+    assert "it was written by a newer one" in capsys.readouterr().err
+    settings.database_path.rename("newer.db")
+    assert run(monkeypatch, "restore", "here", "--yes") == 0
+    assert run(monkeypatch, "audit", "verify") == 0
 
 
 @pytest.mark.parametrize(
