@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from .protocol import Completed, Event, Failed, Json, Next
+from .protocol import Completed, Event, Failed, Json, Next, codes_of, text_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +109,7 @@ class Acknowledgements:
         return True
 
     def _failed(self, verdict: Verdict, errors: tuple[Mapping[str, Json], ...], now: float) -> None:
-        codes = {extensions.get("code") for error in errors if isinstance(extensions := error.get("extensions"), dict)}
-        again = bool(codes & _TRY_AGAIN)
+        again = bool(codes_of(errors) & _TRY_AGAIN)
         if again:
             # Unless there is something newer to say.
             self._waiting.setdefault(verdict.key, verdict)
@@ -121,5 +120,5 @@ class Acknowledgements:
                 "operators do not see which versions this component runs%s: %s; the models are not affected. The API "
                 "key needs the scope component:report",
                 " yet" if again else "",
-                "; ".join(str(error.get("message")) for error in errors)[:500],
+                text_of(errors),
             )
