@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from ...resolvers.access import Principal
 from ...store import Position, StoreError
 from .sharing import GroupKey
 
@@ -28,8 +29,16 @@ class KeptAnswers:
         self._answers: dict[GroupKey, Result] = {}
         self._bytes = 0
 
-    async def answer(self, key: GroupKey, execute: Callable[[], Awaitable[Result]]) -> Result:
-        """The answer to what has this key: one that is kept, or what `execute` returns."""
+    async def answer(
+        self,
+        who: Callable[[], Principal],
+        key_of: Callable[[Principal], GroupKey],
+        execute: Callable[[], Awaitable[Result]],
+    ) -> Result:
+        """The answer to what has this key: one that is kept, or what `execute` returns.
+
+        `who` says who asks, at any moment: on a websocket another token may take the place of the first meanwhile.
+        """
         try:
             position = await self._current()
         except StoreError:
@@ -37,12 +46,15 @@ class KeptAnswers:
         if position != self._position:
             self._forget()
             self._position = position
+        principal = who()
+        key = key_of(principal)
         kept = self._answers.get(key)
         if kept is not None:
             return kept
         result = await execute()
-        # It may hold what was committed since, which is newer than needed; but of an older position it is not.
-        if not result.errors and position == self._position:
+        # It may hold what was committed since, which is newer than needed; but of an older position it is not. And with
+        # another token it may show what others with the rights of the first must not see.
+        if not result.errors and position == self._position and who() is principal:
             self._keep(key, result)
         return result
 

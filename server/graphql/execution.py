@@ -108,9 +108,12 @@ class Executor:
         """The answer to a query or a mutation: a kept one, or it is executed."""
         if self._answers is None or operation.shareable is None or operation.request.extensions:
             return await self._execute(operation, context)
-        rights = Rights.of(context.principal)
-        key = GroupKey.of(operation.document, operation.name, operation.request.variables, rights)
-        return await self._answers.answer(key, lambda: self._execute(operation, context))
+        document, name, variables = operation.document, operation.name, operation.request.variables
+        return await self._answers.answer(
+            lambda: context.principal,
+            lambda principal: GroupKey.of(document, name, variables, Rights.of(principal)),
+            lambda: self._execute(operation, context),
+        )
 
     async def _execute(self, operation: Operation, context: Any) -> Result:
         result = await self._schema.execute(

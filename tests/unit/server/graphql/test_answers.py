@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from modelwire.resolvers.access import Scope
+from modelwire.resolvers.access import Principal, Scope
 from modelwire.server.graphql import answers
 from modelwire.server.graphql.answers import KeptAnswers
 from modelwire.server.graphql.execution import Result
 from modelwire.server.graphql.sharing import GroupKey, Rights
 from modelwire.store import AliasPatterns, Position, StoreUnavailable
 
-READER = Rights(frozenset({Scope.MODEL_CONFIG_READ}), AliasPatterns())
-OF_A = Rights(READER.scopes, AliasPatterns(("a",)))
+READER = Principal(subject="s", name="s", scopes=frozenset({Scope.MODEL_CONFIG_READ}))
+OF_A = replace(READER, aliases=AliasPatterns(("a",)))
 
 
 class Server:
@@ -24,6 +26,8 @@ class Server:
         self.errors = False
         self.executed = 0
         self.commits_meanwhile = 0
+        self.renewals_meanwhile: list[Principal | None] = []
+        self.renewed: Principal | None = None
         self.kept = KeptAnswers(self._current)
 
     async def _current(self) -> Position:
@@ -34,8 +38,12 @@ class Server:
     def commit(self) -> None:
         self.position = Position(self.position.store_id, self.position.revision + 1)
 
-    async def ask(self, document: str = "d", rights: Rights = READER) -> bytes:
-        result = await self.kept.answer(GroupKey.of(document, None, {}, rights), self._execute)
+    async def ask(self, document: str = "d", principal: Principal = READER) -> bytes:
+        result = await self.kept.answer(
+            lambda: self.renewed or principal,
+            lambda principal: GroupKey.of(document, None, {}, Rights.of(principal)),
+            self._execute,
+        )
         return result.payload
 
     async def _execute(self) -> Result:
@@ -45,6 +53,8 @@ class Server:
             self.commits_meanwhile -= 1
             self.commit()
             await self.ask("another")
+        if self.renewals_meanwhile:
+            self.renewed = self.renewals_meanwhile.pop(0)
         return Result(answer, [{"message": "no"}] if self.errors else [])
 
 
@@ -56,8 +66,8 @@ def server() -> Server:
 async def test_what_nothing_changed_is_executed_once(server: Server) -> None:
     assert [await server.ask() for _ in range(3)] == [b"1 at 1"] * 3
     assert await server.ask("e") == b"2 at 1"
-    assert await server.ask(rights=OF_A) == b"3 at 1"
-    assert [await server.ask(), await server.ask("e"), await server.ask(rights=OF_A)] == [
+    assert await server.ask(principal=OF_A) == b"3 at 1"
+    assert [await server.ask(), await server.ask("e"), await server.ask(principal=OF_A)] == [
         b"1 at 1",
         b"2 at 1",
         b"3 at 1",
@@ -77,6 +87,27 @@ async def test_what_was_executed_before_a_commit_is_not_kept_after_it(server: Se
     assert await server.ask() == b"1 at 1"
     assert await server.ask("another") == b"2 at 2"
     assert await server.ask() == b"3 at 2"
+
+
+async def test_what_another_token_may_have_shown_is_kept_for_nobody(server: Server) -> None:
+    server.renewals_meanwhile = [READER]
+    assert await server.ask(principal=OF_A) == b"1 at 1"
+    server.renewed = None
+    assert await server.ask(principal=OF_A) == b"2 at 1"
+    assert await server.ask() == b"3 at 1"
+
+
+async def test_a_token_that_is_renewed_before_its_answer_is_found_counts(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [await server.ask(), await server.ask(principal=OF_A)] == [b"1 at 1", b"2 at 1"]
+
+    async def current() -> Position:
+        server.renewed = OF_A
+        return server.position
+
+    monkeypatch.setattr(server.kept, "_current", current)
+    assert await server.ask() == b"2 at 1"
 
 
 async def test_errors_are_told_to_each(server: Server) -> None:
