@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from . import (
+    acknowledgements,
     churn,
     connections,
     fanout,
@@ -14,6 +15,7 @@ from . import (
     mutations,
     propagation,
     queries,
+    spread,
     stop,
     subscriber,
     token_expiry,
@@ -22,7 +24,9 @@ from . import (
 _MODULES = (
     fanout,
     groups,
+    spread,
     propagation,
+    acknowledgements,
     connections,
     churn,
     idle,

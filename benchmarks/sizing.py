@@ -18,8 +18,8 @@ RENEWALS_PER_SECOND = 0.1
 """Each process renews the lease of its components every ten seconds."""
 
 STATEMENTS_PER_RENEWAL = 4
-STATEMENTS_PER_CHECK = 3
-"""Once a second each process looks whether the log has anything new: begin, the position, the changes."""
+STATEMENTS_PER_CHECK = 2
+"""Once a second each process looks whether the log has anything new: begin, and the position."""
 
 ROWS_PER_CHANGE = 2
 """For each component that uses the config: which version it was sent, and what became of it."""
@@ -32,7 +32,8 @@ def sizing_table(figures: Mapping[str, Sequence[Figure] | None]) -> list[str]:
     base_mib = _median(figures, "connections", "memory of a server", "modelwire")
     storm = _median(figures, "connections", "a storm", "modelwire, components")
     idle = _median(figures, "idle", "nothing to hear", "modelwire")
-    if micros is None or kib is None or base_mib is None or storm is None or idle is None:
+    spoken = _median(figures, "acknowledgements", "an acknowledgement", "modelwire")
+    if micros is None or kib is None or base_mib is None or storm is None or idle is None or spoken is None:
         return []
     rows: dict[str, list[str]] = {}
     for fleet in FLEETS:
@@ -44,6 +45,7 @@ def sizing_table(figures: Mapping[str, Sequence[Figure] | None]) -> list[str]:
             "memory of all of them": f"{number(processes * base_mib / 1024 + fleet * kib / 2**20)} GiB",
             "cores in use while nothing changes": number(fleet / 1_000 * idle / 60),
             "one change that all of them watch: the last has it after": f"{number(each * micros / 1e6)} s",
+            "and all have said that they run it, after": f"{number(each * (micros + spoken) / 1e6)} s",
             "all come back at once: the last has its state after": f"{number(each / 5_000 * storm)} s",
             "connections to PostgreSQL, at most": f"{processes * (POOL + 1):,}",
             "statements per second while nothing changes": number(idle_statements),
