@@ -11,6 +11,7 @@ import typer
 
 from ..server.database import database_url
 from ..store import AuditReport, StoreError, verify_audit_log
+from .database import require_database
 from .errors import CommandError, ExitCode
 from .output import Output, print_json, printable
 from .progress import working
@@ -27,6 +28,7 @@ def verify_audit(config: Path | None, *, head: str | None, output: Output) -> Ex
     if head is not None and not _HASH.fullmatch(head):
         raise CommandError("--head must be a hash of 64 hexadecimal digits, as this command prints it", ExitCode.USAGE)
     settings = server_settings(config)
+    require_database(settings)
     try:
         with working("Checking the audit log"):
             report = asyncio.run(verify_audit_log(database_url(settings), head=head))

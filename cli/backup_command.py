@@ -13,6 +13,7 @@ from ..server.database import StartError, database_name, database_url, read_keyr
 from ..server.settings import Settings
 from ..store import Copied, StoreError, UnknownKey, back_up, renew_identity, restore
 from .asking import confirm
+from .database import require_database
 from .errors import CommandError, ExitCode
 from .output import Output, print_json
 from .progress import working
@@ -24,6 +25,7 @@ def make_backup(file: Path, config: Path | None, *, force: bool, output: Output)
     there.
     """
     settings = server_settings(config)
+    require_database(settings)
     if file.exists() and not force:
         raise CommandError(f"{file} is there already: give another name, or --force", ExitCode.REFUSED)
     with _errors_told(), working(f"Copying to {file}"):
@@ -65,6 +67,7 @@ def restore_backup(file: Path, config: Path | None, *, yes: bool, output: Output
 def renew(config: Path | None, *, output: Output) -> None:
     """Have every subscriber get the state of the database anew. Raises CommandError."""
     settings = server_settings(config)
+    require_database(settings)
     with _errors_told():
         store_id = renew_identity(database_url(settings))
     if output is Output.JSON:

@@ -11,11 +11,16 @@ from ..store import Store, StoreError, open_store
 from .errors import CommandError
 
 
+def require_database(settings: Settings) -> None:
+    """Raise CommandError when the embedded database is not there."""
+    if settings.embedded and not settings.database_path.exists():
+        raise CommandError(f"there is no database {settings.database_path}: `modelwire serve` makes one")
+
+
 @asynccontextmanager
 async def opened_store(settings: Settings) -> AsyncIterator[Store]:
     """The store of a database that is there and of this version. Raises CommandError, also for a StoreError within."""
-    if settings.embedded and not settings.database_path.exists():
-        raise CommandError(f"there is no database {settings.database_path}: `modelwire serve` makes one")
+    require_database(settings)
     try:
         store = await open_store(database_url(settings), read_keyring(settings))
         try:

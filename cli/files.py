@@ -1,4 +1,4 @@
-"""Files that a command sends to the server."""
+"""Files that a command reads: those that it sends to the server, and schemas."""
 
 from __future__ import annotations
 

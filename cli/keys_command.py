@@ -65,7 +65,7 @@ def list_keys(config: Path | None, *, output: Output) -> None:
 
 def _described(use: KeyUse) -> str:
     if use.rows == 0:
-        return "seals nothing"
+        return "seals no version"
     return f"seals {_versions(use.rows)}, {use.current} of them current"
 
 

@@ -10,6 +10,7 @@ import typer
 
 from .. import schema
 from .errors import CommandError, ExitCode
+from .files import read_file
 from .output import Output, print_json
 
 
@@ -23,11 +24,10 @@ def print_schema(*, output: Output) -> ExitCode:
 
 
 def check_schema(path: Path, *, output: Output) -> ExitCode:
-    """Compare `path` with the code's schema. Raises CommandError: FAILED, after a unified diff, when they differ."""
-    try:
-        written = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}", ExitCode.USAGE) from None
+    """Compare `path` with the code's schema. Raises CommandError: FAILED, after a unified diff, when they differ, and
+    USAGE when it cannot be read.
+    """
+    written = read_file(path)
     made = schema.export()
     if output is Output.JSON:
         print_json({"file": str(path), "same": written == made})

@@ -62,8 +62,8 @@ def _keyring(settings: Settings, *, make: bool) -> tuple[Keyring, bool]:
         )
     if not make and not settings.key_file.exists():
         raise StartError(
-            f"the database {settings.database_path} is there and its key file {settings.key_file} is not: put the key "
-            "file back, or set MODELWIRE_ENCRYPTION_KEYS to the keys that the database was used with"
+            f"the key file {settings.key_file} is not there: put it back, or set MODELWIRE_ENCRYPTION_KEYS to the keys "
+            f"that the database {settings.database_path} was used with"
         )
     try:
         return Keyring.from_file(settings.key_file)

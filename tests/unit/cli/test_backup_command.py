@@ -53,6 +53,33 @@ def state(settings: Settings) -> Any:
     return asyncio.run(read()), settings.key_file.read_bytes()
 
 
+def test_a_backup_alone_is_not_enough(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = settings.key_file.read_text()
+    settings.database_path.unlink()
+    settings.key_file.unlink()
+    assert run(monkeypatch, "restore", "here", "--yes") == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"modelwire: the key file {settings.key_file} is not there: put it back, or set MODELWIRE_")
+    assert not settings.database_path.exists()
+    monkeypatch.setenv("MODELWIRE_ENCRYPTION_KEYS", keys)
+    assert run(monkeypatch, "restore", "here", "--yes") == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["backup", "new"], ["restore", "--renew-identity"], ["audit", "verify"], ["keys", "list"]]
+)
+def test_without_a_database_they_say_who_makes_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    settings.database_path.unlink()
+    assert run(monkeypatch, *arguments) == 1
+    said = f"modelwire: there is no database {settings.database_path}: `modelwire serve` makes one\n"
+    assert capsys.readouterr().err == said
+    assert not settings.database_path.exists()
+
+
 def test_a_new_version_is_tried_on_a_copy_and_the_way_back_is_open(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

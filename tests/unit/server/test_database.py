@@ -52,7 +52,7 @@ def test_given_keys_leave_no_key_file(settings: Settings) -> None:
 def test_a_lost_key_file_is_refused_and_not_made_anew(settings: Settings) -> None:
     prepare_database(settings)
     settings.key_file.unlink()
-    with pytest.raises(StartError, match="put the key file back, or set MODELWIRE_ENCRYPTION_KEYS"):
+    with pytest.raises(StartError, match="is not there: put it back"):
         prepare_database(settings)
     assert not settings.key_file.exists()
 
