@@ -131,7 +131,7 @@ REFUSALS: dict[Callable[[Path], None], str] = {
     key_garbage: "is not 32 bytes in URL-safe base64",
     key_binary: "does not hold encryption keys",
     key_for_all: "run `chmod 600 ",
-    key_gone: "put the key file back, or set MODELWIRE_ENCRYPTION_KEYS",
+    key_gone: "is not there: put it back, or set MODELWIRE_ENCRYPTION_KEYS",
 }
 
 

@@ -127,6 +127,6 @@ def test_rows_that_are_left_are_named_and_their_key_is_kept(
 
 def test_a_key_file_that_is_gone_is_said_and_not_made(settings: Settings) -> None:
     settings.key_file.unlink()
-    with pytest.raises(CommandError, match="put the key file back"):
+    with pytest.raises(CommandError, match="is not there: put it back"):
         rotate_keys(None, new=True, yes=False, output=Output.TABLE)
     assert not settings.key_file.exists()
