@@ -31,6 +31,11 @@ class Scope(StrEnum):
 ALL_SCOPES = frozenset(Scope)
 
 
+API_KEY = "api_key:"
+SESSION = "session:"
+"""How the subject of an API key begins, and the credentials of keys and sessions; their ids follow."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Somebody whose credential was accepted.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ..store import AliasPatterns, ApiKey, AuditAction, Store, StoreError
-from .access import ALL_SCOPES, Context, Principal, Scope
+from .access import ALL_SCOPES, API_KEY, Context, Principal, Scope
 from .errors import Forbidden, InvalidInput, Unauthenticated, translates_store_errors
 from .validation import validate_name
 
@@ -98,11 +98,11 @@ def key_principal(key: ApiKey, now: datetime) -> Principal:
     if why is not None:
         raise Unauthenticated(why)
     return Principal(
-        subject=f"api_key:{key.id}",
+        subject=API_KEY + key.id,
         name=key.name,
         scopes=known_scopes(key),
         aliases=key.aliases,
-        credential=f"api_key:{key.id}",
+        credential=API_KEY + key.id,
         expires_at=key.expires_at,
     )
 

@@ -13,7 +13,7 @@ from .errors import translates_store_errors
 from .model_configs import page_size
 from .validation import can_be_stored
 
-_COMPONENTS = "components"
+_LIST = "components"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ async def page(
     """
     context.principal.require(Scope.COMPONENT_READ)
     size = page_size(first)
-    place = None if after is None else decode_cursor(_COMPONENTS, after, (str, str))
+    place = None if after is None else decode_cursor(_LIST, after, (str, str))
     if not all(can_be_stored(text or "") for text in (narrowed.name, narrowed.kind, narrowed.alias)):
         return ComponentPage()
     listing = ComponentListing(
@@ -68,7 +68,7 @@ async def page(
     found = await context.store.components.page(listing, now=datetime.now(UTC), first=size + 1, after=behind)
     return ComponentPage(
         components=tuple(found[:size]),
-        cursors=tuple(encode_cursor(_COMPONENTS, (each.name, each.id)) for each in found[:size]),
+        cursors=tuple(encode_cursor(_LIST, (each.name, each.id)) for each in found[:size]),
         has_next=len(found) > size,
     )
 
@@ -108,8 +108,8 @@ async def rollouts(context: Context, configs: Collection[ModelConfig]) -> Mappin
 def _page(name: str, found: list[Binding], size: int) -> BindingPage:
     return BindingPage(
         bindings=tuple(found[:size]),
-        cursors=tuple(encode_cursor(name, (each.component.name, each.component.id, each.reference)) for each in found)[
-            :size
-        ],
+        cursors=tuple(
+            encode_cursor(name, (each.component.name, each.component.id, each.reference)) for each in found[:size]
+        ),
         has_next=len(found) > size,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ..store import ApiKey, EndReason, Session, Store
-from .access import Context, Principal
+from .access import API_KEY, SESSION, Context, Principal
 from .api_keys import key_principal, verify_api_key
 from .errors import InvalidInput, LimitExceeded, Unauthenticated, translates_store_errors
 from .session_rules import RefreshCookie
@@ -43,7 +43,7 @@ async def sign_in(context: Context, *, api_key: str, cookie: bool) -> SignedIn:
     principal = await verify_api_key(context.store, api_key, now)
     session = Session(
         id=secrets.token_hex(10),
-        api_key_id=principal.subject.removeprefix("api_key:"),
+        api_key_id=principal.subject.removeprefix(API_KEY),
         generation=1,
         created_at=now,
         refreshed_at=now,
@@ -100,8 +100,8 @@ async def sign_out(context: Context, *, everywhere: bool) -> int:
     if everywhere and kind == "api_key":
         by, source = principal.subject, context.source
         ended = await context.store.sessions.end_all(api_key_id, by=by, now=now, source=source)
-    elif not everywhere and principal.credential.startswith("session:"):
-        session_id = principal.credential.removeprefix("session:")
+    elif not everywhere and principal.credential.startswith(SESSION):
+        session_id = principal.credential.removeprefix(SESSION)
         ended = int(await context.store.sessions.end(session_id, by=principal.subject, now=now, source=context.source))
     else:
         raise InvalidInput("you are in no session: send the access token that signIn gave", ("input",))
@@ -140,7 +140,7 @@ def _principal(session: Session, key: ApiKey | None, now: datetime) -> Principal
         raise Unauthenticated(why)
     if key is None:
         raise Unauthenticated("the API key is not there any more")
-    return replace(key_principal(key, now), credential=f"session:{session.id}")
+    return replace(key_principal(key, now), credential=SESSION + session.id)
 
 
 def _signed_in(context: Context, session: Session, principal: Principal, now: datetime, *, cookie: bool) -> SignedIn:
@@ -150,7 +150,7 @@ def _signed_in(context: Context, session: Session, principal: Principal, now: da
     if cookie:
         _writable_cookie(context).keep(refresh_token, session.expires_at)
     return SignedIn(
-        principal=replace(principal, credential=f"session:{session.id}", expires_at=expires_at),
+        principal=replace(principal, credential=SESSION + session.id, expires_at=expires_at),
         access_token=issue_token(context.store, TokenUse.ACCESS, session, expires_at),
         refresh_token=None if cookie else refresh_token,
         session_expires_at=session.expires_at,

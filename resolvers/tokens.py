@@ -14,6 +14,7 @@ from typing import Any, Final
 import jwt
 
 from ..store import Session, Store, UnknownKey
+from .access import API_KEY
 from .errors import Unauthenticated
 
 MAX_TOKEN_CHARACTERS = 16 * 1024
@@ -45,7 +46,7 @@ def issue_token(store: Store, use: TokenUse, session: Session, expires_at: datet
     claims = {
         "iss": _issuer(store),
         "aud": use,
-        "sub": f"api_key:{session.api_key_id}",
+        "sub": API_KEY + session.api_key_id,
         "sid": session.id,
         "gen": session.generation,
         # With fractions of a second, which RFC 7519 allows: the sockets of short-lived tokens end by it.

@@ -21,9 +21,9 @@ class AuditEntry:
         "`access.denied`, `store.restore`, `keys.rotate`. Later versions have more."
     )
     actor: str = strawberry.field(
-        description="Who did it, such as `api_key:k3j9x2q8ab`; `system` for the server itself, `anonymous` for "
-        "somebody without a valid credential, `local` for the command line on the server's machine, and `no_auth` for "
-        "whoever asked a server with `--no-auth`."
+        description="Who did it, such as `api_key:k3j9x2q8ab`; `system` for the server itself and for commands that "
+        "work on its database, `anonymous` for somebody without a valid credential, `local` for the command line that "
+        "speaks to a server on its own machine, and `no_auth` for whoever asked a server with `--no-auth`."
     )
     details: JSON = strawberry.field(
         description="What is to be said of this action, by name: of a config its `id`, `alias` and `version`, of a "

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..resolvers.access import Context
+from ..resolvers.access import ANONYMOUS, Context
 from ..resolvers.errors import Forbidden, RequestError, Unauthenticated
 from ..store import AuditAction, AuditEvent, AuditLog, StoreError
 
@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 60.0
 MAX_KINDS = 100
 
-ANONYMOUS = "anonymous"
 SEVERAL = "several"
 """The actor of the row that stands for all denials beyond MAX_KINDS."""
 
@@ -58,7 +57,7 @@ class Denials:
 
     def unauthenticated(self, error: Unauthenticated) -> None:
         """Count a credential that was not accepted. The error's text must hold nothing that came with the request."""
-        self._add(_Kind(error.code, ANONYMOUS, source.get(), str(error)))
+        self._add(_Kind(error.code, ANONYMOUS.subject, source.get(), str(error)))
 
     def refused(self, context: Context, field: str | None, error: RequestError) -> None:
         """Count what somebody may not do, or a credential that was shown to sign in with and was not accepted; `field`

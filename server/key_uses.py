@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Protocol
 
+from ..resolvers.access import API_KEY
 from ..store import ApiKeys, StoreError
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 60.0
-
-_KEY = "api_key:"
 
 
 class Endpoint(Protocol):
@@ -45,8 +44,8 @@ async def _run(api_keys: ApiKeys, endpoint: Endpoint, stopping: asyncio.Event) -
         stopped = stopping.is_set()
         # Who keeps a socket open for months shows the key once, and uses it all the time.
         for subject in endpoint.subjects():
-            if subject.startswith(_KEY):
-                api_keys.note_use(subject.removeprefix(_KEY), datetime.now(UTC))
+            if subject.startswith(API_KEY):
+                api_keys.note_use(subject.removeprefix(API_KEY), datetime.now(UTC))
         try:
             await api_keys.write_uses()
         except StoreError as error:

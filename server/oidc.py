@@ -11,6 +11,7 @@ from urllib.parse import quote
 import jwt
 
 from ..resolvers.access import Principal, Scope
+from ..resolvers.api_keys import MAX_ALIAS_PATTERNS
 from ..resolvers.errors import Unauthenticated
 from ..store import AliasPatterns
 from .oidc_keys import IssuerKeys
@@ -20,7 +21,6 @@ ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "E
 
 EVERYTHING = "*"
 MAX_SUBJECT_CHARACTERS = 255
-MAX_ALIAS_PATTERNS = 100
 
 _NAME_CLAIMS = ("name", "preferred_username", "email", "sub")
 _INVALID = "the token is not valid"
