@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from guarantees.checkers import violations
 from guarantees.databases import Database
@@ -19,6 +20,9 @@ from tls import Tls
 
 FAILED = Path(__file__).parents[2] / ".guarantees"
 """Where the histories of rounds lie that broke a promise."""
+
+CI_FAULTS = 160
+"""Of a round that `make check` plays."""
 
 PROCESS_SHARE = 40
 """One fault in so many is one of processes, of the database or of keys: those take seconds each."""
@@ -83,6 +87,14 @@ async def play(
         len(connections),
         broken,
     )
+
+
+async def promises_hold(seed: str, kind: str, database: Database, folder: Path, *, count: int, **options: Any) -> None:
+    """Play a round, say what it was, and fail when it broke a promise."""
+    played = await play(seed, kind, database, folder, count=count, **options)
+    print(played)
+    assert played.broken == {}
+    assert played.faults.total() == count
 
 
 def _keep(history: History, broken: dict[str, list[str]], processes: list[str]) -> None:
