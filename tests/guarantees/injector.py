@@ -23,6 +23,12 @@ AT_ONCE = 4
 PAUSE_SECONDS = 0.1
 """The longest between one of them and the next."""
 
+CHANGES = 5
+"""So many mutations are answered before each of processes, so that it meets a world at work however fast it is over."""
+
+CHANGES_SECONDS = 120.0
+"""A hang guard for these."""
+
 
 class Injector:
     """Injects faults. `tally` has how many of each kind hit somebody."""
@@ -42,10 +48,15 @@ class Injector:
                 tasks.create_task(self._disturb(network, count))
             for number, fault in enumerate(islice(processes, process_count), 1):
                 self._due = count * number // (process_count + 1)
+                wanted = self._answered() + CHANGES
+                await self._world.signal.until(lambda wanted=wanted: self._answered() >= wanted, CHANGES_SECONDS)
                 began_at = time.time()
                 await process_fault(self._world, fault)
                 self._note(fault, None, began_at)
             self._due = count
+
+    def _answered(self) -> int:
+        return sum(mutation.outcome == "answered" for mutation in self._world.history.mutations)
 
     async def _disturb(self, faults: Iterator[Fault], count: int) -> None:
         while self._begun < count:

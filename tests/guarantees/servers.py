@@ -12,18 +12,18 @@ import signal
 import socket
 import sys
 import time
-from multiprocessing.context import ForkServerProcess
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 from guarantees.preloaded import serve
 
 START_SECONDS = 120.0
 _LOG = "server.log"
-_context = multiprocessing.get_context("forkserver")
-# With "__main__" the children need not import pytest, whose module that is.
-_context.set_forkserver_preload(["__main__", "guarantees.preloaded"])
 
 
 class Server:
@@ -45,7 +45,7 @@ class Server:
 
     def spawn(self) -> None:
         """Start it without waiting for it."""
-        self._process = _context.Process(target=_serve, args=(str(self._folder), self.port, self._environment))
+        self._process = _fork_server().Process(target=_serve, args=(str(self._folder), self.port, self._environment))
         self._process.start()
 
     async def start(self) -> None:
@@ -98,6 +98,18 @@ class Server:
         await asyncio.to_thread(self._process.join, START_SECONDS)
         assert self._process.exitcode is not None, f"the server does not end:\n{self.output}"
         return self._process.exitcode
+
+
+@cache
+def _fork_server() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    # With "__main__" the children need not import pytest, whose module that is.
+    context.set_forkserver_preload(["__main__", __name__])
+    with pytest.MonkeyPatch.context() as patch:
+        # Where it looks for them: Python 3.11 does not tell it of this path, and it ignores what it does not find.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+        forkserver.ensure_running()
+    return context
 
 
 def _free_port() -> int:

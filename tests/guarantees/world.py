@@ -128,7 +128,7 @@ async def world(
     seed: str, kind: str, database: Database, folder: Path, *, count: int = 2, tls: Tls | None = None
 ) -> AsyncIterator[World]:
     """A running world of so many servers, with everybody at work and told of a first state. With `tls` they are behind
-    HAProxy."""
+    HAProxy. Ends with the error of whoever fails at work."""
     async with AsyncExitStack() as stack:
         environment = {**ENVIRONMENT, "MODELWIRE_DATABASE_URL": database.url}
         servers = [Server(folder / f"server-{number}", environment) for number in range(count)]
@@ -144,25 +144,15 @@ async def world(
             stack.push_async_callback(server.close)
         await asyncio.gather(*(server.start() for server in servers))
         await _populate(made, stack)
-        tasks = [
-            asyncio.create_task(each.run(), name=f"{seed} {type(each).__name__}")
-            for each in (*made.watchers, *made.writers)
-        ]
-        stack.push_async_callback(_cancel, tasks)
         for component in made.components:
             await component.start()
             stack.push_async_callback(component.stop)
-        await made.signal.until(lambda: None not in made.positions(), SETTLE_SECONDS)
-        yield made
-        for task in tasks:
-            # One that failed says why.
-            assert not task.done(), task.exception()
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            working = [group.create_task(each.run()) for each in (*made.watchers, *made.writers)]
+            await made.signal.until(lambda: None not in made.positions(), SETTLE_SECONDS)
+            yield made
+            for task in working:
+                task.cancel()
 
 
 async def _populate(made: World, stack: AsyncExitStack) -> None:

@@ -180,7 +180,7 @@ class Writer:
         body = {"query": query, "variables": {} if input_ is None else {"input": input_}}
         try:
             answer = (await self._http.post("/graphql", json=body)).json()
-        except (httpx.HTTPError, httpx.StreamError, ValueError):
+        except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):  # OSError: what is garbled within TLS
             return None
         if not isinstance(answer, dict):
             return None
