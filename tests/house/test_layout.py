@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +53,18 @@ def test_modules_stay_small() -> None:
 
 def _lines(path: Path) -> int:
     return len(path.read_text().splitlines())
+
+
+def test_functions_stay_small() -> None:
+    # A migration is written once: what it makes has as many columns as it has.
+    paths = [path for path in tracked(*(f"{name}/*.py" for name in LINKS)) if "versions" not in path.parts]
+    assert len(paths) > 200
+    assert {place: count for path in paths for place, count in _functions(path) if count > 40} == {}
+
+
+def _functions(path: Path) -> Iterator[tuple[str, int]]:
+    """The functions of a module with their lines, from the first statement behind the docstring."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[1 if ast.get_docstring(node) is not None and len(node.body) > 1 else 0]
+            yield f"{path.relative_to(ROOT)}: {node.name}", (node.end_lineno or 0) - first.lineno + 1
