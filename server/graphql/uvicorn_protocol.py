@@ -116,6 +116,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         super().shutdown()
         self._abort_later()
+        if not self.handshake_complete:
+            # uvicorn has answered in the place of the application, which must not do so a second time.
+            self.handshake_complete = self.disconnected = True
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from modelwire.server.graphql import Limits, connections, uvicorn_protocol, websocket
+from modelwire.server.graphql import GraphQLEndpoint, Limits, connections, uvicorn_protocol, websocket
 from modelwire.store import StoreUnavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -561,3 +562,27 @@ async def test_no_task_is_left_behind(serve: Any) -> None:
             await server.probe.until(lambda: server.probe.running == 10)
         await server.probe.until(lambda: server.probe.running == 0)
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("answer", ["websocket.accept", "websocket.http.response.start"])
+async def test_a_handshake_that_the_stopping_server_answered_is_not_answered_again(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: str
+) -> None:
+    async with serve() as server, asyncio.timeout(120):
+
+        async def late(_endpoint: Any, _scope: Any, _receive: Any, send: Any) -> None:
+            # The application is called after that, and before its connection is lost.
+            for connection in list(server.uvicorn.server_state.connections):
+                connection.shutdown()
+            await send({"type": answer, "status": 503, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"stopping"})
+
+        monkeypatch.setattr(GraphQLEndpoint, "__call__", late)
+        # uvicorn's own do not propagate.
+        monkeypatch.setattr(logging.getLogger("uvicorn.error"), "handlers", [caplog.handler])
+        with pytest.raises(InvalidStatus) as refused:
+            await server.connect()
+        while server.uvicorn.server_state.tasks:
+            await asyncio.wait(server.uvicorn.server_state.tasks)
+    assert refused.value.response.status_code == 500
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
