@@ -224,7 +224,10 @@ def _remark(merged: Merged, model: ImportedModel, lost: str | None) -> str | Non
     ]
     if not missing:
         return None
-    return f"the file says that {', '.join(missing)} is sealed here, and nothing is: set it with updateModelConfig"
+    return (
+        f"the file says that {', '.join(missing)} is sealed here, and nothing is: set it with `modelwire set` or "
+        "updateModelConfig"
+    )
 
 
 def _answer(

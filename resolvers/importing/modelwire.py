@@ -142,7 +142,7 @@ class _Reader:
     def _refuse_secret(self, name: str, marker: str, *path: str) -> NoReturn:
         self._refuse(
             f"`{_shown(name)}` holds a secret, and a file of this format holds none: write os.environ/NAME, which "
-            f"components resolve, or set it by the mutation updateModelConfig and write `{marker}` here",
+            f"components resolve, or set it with `modelwire set` or updateModelConfig and write `{marker}` here",
             *path,
         )
 

@@ -18,7 +18,7 @@ from modelwire.store import AliasPatterns, AuthType, ModelConfig, Secrets, Selec
 
 SAM = Path(__file__).parents[2] / "data" / "sam" / "shared_config.yaml"
 CANARY = "canary-5f1d-long-enough-for-a-hint"
-NONE_SEALED = "the file says that {} is sealed here, and nothing is: set it with updateModelConfig"
+NONE_SEALED = "the file says that {} is sealed here, and nothing is: set it with `modelwire set` or updateModelConfig"
 DROPPED = "stored credentials were dropped, because the provider, the kind of auth or the address changed"
 
 SEALED = ModelConfigInput(

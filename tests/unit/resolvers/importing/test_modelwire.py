@@ -157,5 +157,5 @@ async def test_a_literal_secret_is_refused_without_being_repeated(
 ) -> None:
     assert await refusal(f"modelwire: 1\nmodel_configs:\n  m:\n    {fields}\n") == (
         f"line {line}: `{name}` holds a secret, and a file of this format holds none: write os.environ/NAME, which "
-        f"components resolve, or set it by the mutation updateModelConfig and write `{marker}` here"
+        f"components resolve, or set it with `modelwire set` or updateModelConfig and write `{marker}` here"
     )
