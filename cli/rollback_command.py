@@ -15,7 +15,7 @@ ROLLBACK = """
 mutation Rollback($input: RollbackModelConfigInput!) {
   rollbackModelConfig(input: $input) {
     __typename
-    ... on RollbackModelConfigPayload { modelConfig { id alias version revision } droppedCredentials }
+    ... on RollbackModelConfigPayload { modelConfig { id alias configured version revision } droppedCredentials }
     ... on UserError { message path }
   }
 }
@@ -42,5 +42,7 @@ def roll_back(alias: str, version: int, *, url: str | None, token: str | None, o
         typer.echo(f"{printable(after['alias'])} has the content of version {version} already.")
         return
     typer.echo(f"{printable(after['alias'])} is at version {after['version']}, with the content of version {version}.")
-    if result["droppedCredentials"]:
+    if result["droppedCredentials"] and after["configured"]:
         typer.echo(dropped_credentials(after["alias"]))
+    elif result["droppedCredentials"]:
+        typer.echo("It is a placeholder again: its stored credentials were dropped.")

@@ -197,10 +197,10 @@ def _validated_scopes(scopes: tuple[str, ...]) -> frozenset[Scope]:
     known = ", ".join(scope.value for scope in Scope)
     if not scopes:
         raise InvalidInput(f"scopes must name at least one of: {known}", path)
-    try:
-        return frozenset(Scope(scope) for scope in scopes)
-    except ValueError:
-        raise InvalidInput(f"scopes holds one that does not exist; there are: {known}", path) from None
+    unknown = next((scope for scope in scopes if scope not in ALL_SCOPES), None)
+    if unknown is not None:
+        raise InvalidInput(f"scopes holds {unknown[:100]!r}, which does not exist; there are: {known}", path)
+    return frozenset(Scope(scope) for scope in scopes)
 
 
 def _validate_aliases(aliases: tuple[str, ...] | None) -> None:

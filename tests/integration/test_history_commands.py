@@ -87,6 +87,13 @@ async def test_rollback_says_what_became_of_the_credentials(run: Run, alias: str
     assert (back["version"], back["changed"], back["droppedCredentials"]) == (5, True, False)
 
 
+async def test_a_placeholder_that_comes_back_needs_no_credentials(run: Run) -> None:
+    await run("set", "general", "model=openai/gpt-4o", "api_key=sk-canary-0123456789")
+    back = (await run("rollback", "general", "1")).stdout
+    assert "It is a placeholder again: its stored credentials were dropped." in back
+    assert "give it" not in back
+
+
 async def test_refusals(run: Run, alias: str) -> None:
     refused = (await run("rollback", alias, "17")).exception
     assert isinstance(refused, CommandError)

@@ -80,6 +80,12 @@ async def test_form_and_hash(store: Any) -> None:
     assert (await make(store)).secret != created.secret
 
 
+async def test_a_scope_that_does_not_exist_is_named_with_those_that_do(store: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^scopes holds 'model_config:reed', .*model_config:read, ") as caught:
+        await make(store, scopes=("component:read", "model_config:reed"))
+    assert caught.value.path == ("input", "scopes")
+
+
 async def test_who_shows_a_key(store: Any) -> None:
     end = datetime(2090, 1, 1, tzinfo=UTC)
     created = await make(store, name="orders", aliases=("a", "b*", "a"), expires_at=end)
