@@ -37,10 +37,12 @@ def complete_alias(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_assignment(incomplete: str) -> list[str]:
-    """The keys that `modelwire set` takes."""
+    """The keys that `modelwire set` takes, each as far as its value."""
     from .assignments import keys
 
-    return [key if key.endswith(".") else f"{key}=" for key in keys() if key.startswith(incomplete)]
+    found = [key if key.endswith(".") else f"{key}=" for key in keys() if key.startswith(incomplete)]
+    # Shells put a blank behind the only one that there is, and the value would stand apart from its key.
+    return found if len(found) != 1 else [*found, f"{found[0]}…"]
 
 
 def complete_scope(incomplete: str) -> list[str]:

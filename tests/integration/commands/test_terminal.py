@@ -42,6 +42,8 @@ async def test_the_shell_completes_what_a_command_takes(variables: dict[str, str
         0,
         ["oauth_token_url=", "oauth_token_refresh_buffer_seconds="],
     )
+    # Two of which the one begins the other: no shell puts a blank behind what is completed.
+    assert await complete("modelwire set general mod", variables) == (0, ["model=", "model=…"])
     assert await complete("modelwire api-key create x --scope component", variables) == (
         0,
         ["component:read", "component:report"],
