@@ -8,7 +8,6 @@ from enum import IntEnum
 
 SERVER_MODULES = frozenset(
     {
-        "aiosqlite",
         "alembic",
         "graphql",
         "jwt",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from .access import Access, AccessState, note_access_change
 from .audit import AuditAction, AuditEvent, append
@@ -24,6 +24,11 @@ USE_SECONDS = 60.0
 """How much later than the one that is stored a use must be to be stored."""
 
 _MEMORY_KEYS = 10_000
+
+# One statement, so that the keys and the counter are of one moment.
+_keys_and_counter = select(store_meta.c.store_id, store_meta.c.access_revision, api_keys).select_from(
+    store_meta.outerjoin(api_keys, api_keys.c.id.in_(bindparam("ids", expanding=True)))
+)
 
 Check = Callable[[ApiKey, Sequence[ApiKey]], None]
 """Takes a key, and all others that are neither revoked nor expired. Raises to have nothing done."""
@@ -110,11 +115,7 @@ class ApiKeys:
         """Those of these keys that there are, by id, revoked and expired ones too: never from memory."""
         found: dict[str, ApiKey] = {}
         for batch in chunks(sorted(ids)):
-            # One statement, so that the keys and the counter are of one moment.
-            joined = store_meta.outerjoin(api_keys, api_keys.c.id.in_(batch))
-            statement = select(store_meta.c.store_id, store_meta.c.access_revision, api_keys).select_from(joined)
-            async with self._database.read() as connection:
-                rows = (await connection.execute(statement)).all()
+            rows = await self._database.rows(_keys_and_counter, {"ids": batch})
             keys = {row.id: _key(row) for row in rows if row.id is not None}
             for row in rows[:1]:
                 self._access.saw(row.store_id, row.access_revision)

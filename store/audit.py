@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
+from .chunks import chunks
 from .database import Connection, Database
 from .errors import StoreCorrupt
 from .records import Json
@@ -25,7 +26,10 @@ from .tables import audit_log
 GENESIS = "0" * 64
 """What the first row has in place of the hash of a row before it."""
 
-_INSERT_ROWS = 500
+last_row = select(audit_log.c.sequence, audit_log.c.hash).order_by(audit_log.c.sequence.desc()).limit(1)
+"""The row that the next one follows: its sequence and hash. None in an empty log."""
+
+_append = insert(audit_log)
 
 
 class AuditAction(StrEnum):
@@ -89,13 +93,19 @@ class AuditLog:
             return [_entry(row) for row in await connection.execute(statement)]
 
 
-async def append(connection: Connection, events: Sequence[AuditEvent], *, at: datetime) -> None:
-    """Append events in the write transaction that they belong to; it is what keeps the rows in one chain."""
-    last = select(audit_log.c.sequence, audit_log.c.hash).order_by(audit_log.c.sequence.desc()).limit(1)
-    row = (await connection.execute(last)).first()
-    rows = list(_chain(events, at, *(row or (0, GENESIS))))
-    for start in range(0, len(rows), _INSERT_ROWS):
-        await connection.execute(insert(audit_log).values(rows[start : start + _INSERT_ROWS]))
+async def append(
+    connection: Connection, events: Sequence[AuditEvent], *, at: datetime, last: tuple[int, str] | None = None
+) -> None:
+    """Append events in the write transaction that they belong to; it is what keeps the rows in one chain.
+
+    `last` is what `last_row` gives in this transaction, None when it was not asked.
+    """
+    if last is None:
+        row = (await connection.execute(last_row)).first()
+        last = (0, GENESIS) if row is None else (row.sequence, row.hash)
+    rows = list(_chain(events, at, *last))
+    for some in chunks(rows):
+        await connection.execute(_append, some)
 
 
 def row_hash(previous_hash: str, entry: str) -> str:

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, bindparam, select, union
 
-from .database import Connection
+from .database import Connection, Database
 from .errors import StoreCorrupt
 from .records import Auth, AuthType, Change, Json, ModelConfig, ModelConfigDraft, Operation, Selector
 from .secrets import Envelope
 from .tables import model_config_changes as changes
 from .tables import model_configs as heads
+from .tables import store_meta
 
 # Rows are decoded in the event loop: this many at once keep it free for others.
 _CHUNK_ROWS = 500
 
 _current = select(changes).join(heads, (heads.c.id == changes.c.config_id) & (heads.c.version == changes.c.version))
+_current_by_id = _current.where(heads.c.id == bindparam("id"))
+_current_by_alias = _current.where(heads.c.alias == bindparam("alias"))
+
+# Both tables have a `revision`.
+_META = "meta_"
+_log = (
+    select(*(column.label(_META + column.name) for column in store_meta.columns), changes)
+    .select_from(store_meta.outerjoin(changes, changes.c.revision > bindparam("after")))
+    .order_by(changes.c.revision, changes.c.config_id, changes.c.version)
+)
 
 
 def new_config_id() -> str:
@@ -108,8 +120,10 @@ async def find_config(connection: Connection, *, id: str | None, alias: str | No
     """The current config with this id or, when `id` is None, this alias."""
     if (id is None) == (alias is None):
         raise TypeError("give exactly one of id and alias")
-    named = heads.c.alias == alias if id is None else heads.c.id == id
-    rows = await _rows(connection, _current.where(named))
+    if id is None:
+        rows = await _rows(connection, _current_by_alias, {"alias": alias})
+    else:
+        rows = await _rows(connection, _current_by_id, {"id": id})
     return config_of(rows[0]) if rows else None
 
 
@@ -182,10 +196,24 @@ async def find_version(connection: Connection, config_id: str, version: int) -> 
     return next((change_of(row).config for row in await _rows(connection, statement)), None)
 
 
-async def _rows(connection: Connection, statement: Select[Any]) -> list[Any]:
-    result = await connection.execute(statement)
-    try:
+async def read_log(database: Database, *, after: int) -> tuple[Any, list[Change]]:
+    """The row of `store_meta`, and all changes with a greater revision as `find_changes` gives them: of one moment."""
+    with _readable_json():
+        rows = await database.rows(_log, {"after": after})
+    meta = SimpleNamespace(**{column.name: getattr(rows[0], _META + column.name) for column in store_meta.columns})
+    return meta, [change_of(row) for row in rows if row.config_id is not None]
+
+
+async def _rows(connection: Connection, statement: Select[Any], values: Mapping[str, Any] | None = None) -> list[Any]:
+    result = await connection.execute(statement, values)
+    with _readable_json():
         return list(result.all())
+
+
+@contextmanager
+def _readable_json() -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise StoreCorrupt(
             "a row of the change log is no JSON, it was changed from outside: restore a backup"

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, create_engine, make_url
 from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import Row as SqlRow
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from . import sqlite
 from .errors import StoreError, StoreUnavailable
 from .options import PATIENCE_SECONDS, DatabaseOptions
+from .threads import Threads
 
-_T = TypeVar("_T")
+Row = Mapping[str, Any]
 
 
 class Dialect(Protocol):
     """What the modules `sqlite` and `postgresql` say about their database."""
 
     DRIVER_ERROR: type[Exception]
+
+    LOOK_OPTIONS: Mapping[str, Any]
+    """Execution options of single statements that only read: without a transaction around them."""
 
     READ_OPTIONS: Mapping[str, Any]
     """Execution options of transactions that only read."""
@@ -35,7 +38,12 @@ class Dialect(Protocol):
     BEGIN_WRITE: Executable | None
     """The statement that waits for the writers before this one, where beginning the transaction does not."""
 
-    def connect_url(self, url: URL, *, asynchronous: bool, create: bool) -> URL: ...
+    AT_ONCE: int
+    """How many statements of a brief write transaction are executed in the event loop, behind the first one: where none
+    of them waits for anything. 0 where each of them is a round trip to a server.
+    """
+
+    def connect_url(self, url: URL, *, create: bool) -> URL: ...
 
     def engine_arguments(self, url: URL, options: DatabaseOptions) -> dict[str, Any]: ...
 
@@ -44,7 +52,13 @@ class Dialect(Protocol):
     def lock_for_migration(self, connection: SyncConnection) -> None: ...
 
     async def listen(
-        self, connection: Any, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float
+        self,
+        url: URL,
+        options: DatabaseOptions,
+        connected: Callable[[], None],
+        wake: Callable[[], None],
+        *,
+        poll_seconds: float,
     ) -> None: ...
 
     def location(self, url: URL) -> str: ...
@@ -53,22 +67,73 @@ class Dialect(Protocol):
 
 
 class Connection:
-    """A connection in a transaction.
+    """A connection in a transaction, which begins with its first statement.
 
-    What it does is done to its end although its task is cancelled. A driver that is left in the middle of a statement
-    closes its connection, but SQLite's stays behind with its locks until the garbage collector finds the statement.
+    SQLAlchemy and the drivers work in threads, without asyncio. What is begun there is done to its end although its
+    task is cancelled: a driver that is left in the middle of a statement has a connection that nobody can use.
     """
 
-    def __init__(self, connection: AsyncConnection, errors: Errors) -> None:
-        self._connection = connection
+    def __init__(
+        self, engine: Engine, threads: Threads, errors: Errors, *, begin: Executable | None = None, at_once: int = 0
+    ) -> None:
+        self._engine = engine
+        self._threads = threads
         self._errors = errors
+        self._begin = begin
+        self._at_once = at_once
+        self._connection: SyncConnection | None = None
+        self._committed = False
 
-    async def execute(
-        self, statement: Executable, row: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
+    async def execute(self, statement: Executable, row: Row | Sequence[Row] | None = None) -> CursorResult[Any]:
         """Execute a statement, with `row` as its parameters, or once for each of several rows. Raises StoreError."""
         with self._errors.translated():
-            return await _to_the_end(self._connection.execute(statement, row))
+            if self._connection is not None and self._at_once > 0:
+                self._at_once -= 1
+                return self._connection.execute(statement, row)
+            return await self._threads.run(lambda: self._begun().execute(statement, row))
+
+    async def rows(self, statement: Executable, values: Row | None = None) -> Sequence[SqlRow[Any]]:
+        """All rows of the last statement that the connection is needed for. Raises StoreError."""
+        with self._errors.translated():
+            return await self._threads.run(lambda: self._rows(statement, values))
+
+    async def commit(self, after_commit: Callable[[], None] | None) -> None:
+        """End the transaction. `after_commit` is called once that happened, cancelled or not."""
+        try:
+            with self._errors.translated():
+                await self._threads.run(self._commit)
+        finally:
+            if self._committed and after_commit is not None:
+                after_commit()
+
+    async def close(self) -> None:
+        """Undo what was not committed."""
+        if self._connection is not None and not self._connection.closed:
+            await self._threads.run(self._close)
+
+    def _begun(self) -> SyncConnection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            if self._begin is not None:
+                self._connection.execute(self._begin)
+        return self._connection
+
+    def _rows(self, statement: Executable, values: Row | None) -> Sequence[SqlRow[Any]]:
+        rows = self._begun().execute(statement, values).all()
+        self._close()
+        return rows
+
+    def _commit(self) -> None:
+        if self._connection is not None:
+            self._connection.commit()
+            self._committed = True
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            # What was read is read, and what was committed is committed. The pool drops a connection that broke.
+            with suppress(StoreUnavailable), self._errors.translated():
+                self._connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +153,14 @@ class Database:
         dialect = _dialect_of(parsed)
         self._errors = Errors(dialect, dialect.location(parsed))
         self._dialect = dialect
-        connect_url = dialect.connect_url(parsed, asynchronous=True, create=False)
-        # Parameters would put sealed values and API key hashes into error texts.
-        arguments = {**dialect.engine_arguments(parsed, options), "hide_parameters": True}
-        engine = create_async_engine(
-            connect_url,
-            **arguments,
-            pool_size=options.pool_size,
-            max_overflow=0,
-            pool_timeout=options.connect_timeout_seconds + options.statement_timeout_seconds,
-        )
-        dialect.configure(engine.sync_engine, options, prepare=False)
-        self._engine = engine
-        # Its connection stays open for as long as the process lives, and must not be missing in the pool.
-        self._listener_engine = create_async_engine(connect_url, **arguments, poolclass=NullPool)
-        self._readers = engine.execution_options(**dialect.READ_OPTIONS)
-        self._writers = engine.execution_options(**dialect.WRITE_OPTIONS)
-        self._begin_write = dialect.BEGIN_WRITE
+        self._options = options
+        self._engine = _engine(dialect, parsed, options, pool_size=options.pool_size, max_overflow=0)
+        self._lookers = self._engine.execution_options(**dialect.LOOK_OPTIONS)
+        self._readers = self._engine.execution_options(**dialect.READ_OPTIONS)
+        self._writers = self._engine.execution_options(**dialect.WRITE_OPTIONS)
+        self._threads = Threads(options.pool_size)
+        self._free = asyncio.Semaphore(options.pool_size)
+        self._patience_seconds = options.connect_timeout_seconds + options.statement_timeout_seconds
         self._writer_lock = asyncio.Lock()
         self._closed = False
 
@@ -120,72 +176,69 @@ class Database:
         assert isinstance(pool, QueuePool)  # noqa: S101 - what engines have that are made with a pool size
         return PoolUse(pool.checkedout(), pool.size())
 
+    async def rows(self, statement: Executable, values: Row | None = None) -> Sequence[SqlRow[Any]]:
+        """What one statement reads, which is of one moment by itself. It does not wait for the writer."""
+        async with self._using(Connection(self._lookers, self._threads, self._errors)) as connection:
+            return await connection.rows(statement, values)
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """A read transaction: all that is read in it is of one moment. It does not wait for the writer."""
-        async with self._connect(self._readers) as connection:
-            yield Connection(connection, self._errors)
+        async with self._using(Connection(self._readers, self._threads, self._errors)) as connection:
+            yield connection
 
     @asynccontextmanager
-    async def write(self, after_commit: Callable[[], None] | None = None) -> AsyncIterator[Connection]:
+    async def write(
+        self, after_commit: Callable[[], None] | None = None, *, brief: bool = False
+    ) -> AsyncIterator[Connection]:
         """A write transaction: serialised with all others from its begin, committed at the end, rolled back by any
         exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it.
-        """
-        async with self._writer_lock, self._connect(self._writers) as raw_connection:
-            connection = Connection(raw_connection, self._errors)
-            if self._begin_write is not None:
-                await connection.execute(self._begin_write)
-            yield connection
-            # An exception does not come here, and the connection rolls back when it is given back.
-            await _to_the_end(self._commit(raw_connection, after_commit))
 
-    async def _commit(self, connection: AsyncConnection, after_commit: Callable[[], None] | None) -> None:
-        with self._errors.translated():
-            await connection.commit()
-        if after_commit is not None:
-            after_commit()
+        `brief` says that its statements are about few rows, which they find by their keys.
+        """
+        at_once = self._dialect.AT_ONCE if brief else 0
+        begin = self._dialect.BEGIN_WRITE
+        writing = Connection(self._writers, self._threads, self._errors, begin=begin, at_once=at_once)
+        async with self._writer_lock, self._using(writing) as connection:
+            yield connection
+            # An exception does not come here.
+            await connection.commit(after_commit)
 
     @asynccontextmanager
-    async def _connect(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        if self._closed:
-            raise StoreUnavailable(f"{self.location} was closed by this process")
-        connection = engine.connect()
+    async def _using(self, connection: Connection) -> AsyncIterator[Connection]:
+        """Wait until it can have one of the pool's."""
         try:
-            with self._errors.translated():
-                await _to_the_end(connection.start())
+            async with asyncio.timeout(self._patience_seconds if self._free.locked() else None):
+                await self._free.acquire()
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"{self.location} is overloaded: no connection became free in time; try again"
+            ) from None
+        try:
+            if self._closed:
+                raise StoreUnavailable(f"{self.location} was closed by this process")
             yield connection
         finally:
-            if connection.sync_connection is not None:
-                # What was read is read, and what was committed is committed. The pool drops a connection that broke.
-                with suppress(StoreUnavailable), self._errors.translated():
-                    await _to_the_end(connection.close())
+            try:
+                await connection.close()
+            finally:
+                self._free.release()
 
     async def listen(self, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float) -> None:
         """Call `connected`, then `wake` whenever something may have been committed, until the connection breaks or
         the task is cancelled. Raises StoreError.
+
+        The connection is the driver's own: it stays open for as long as the process lives, and must not be missing in
+        the pool.
         """
-        # The driver's own connection. A cancellation while it is made must not leave it behind.
-        connection: Any = None
-
-        async def connect() -> None:
-            nonlocal connection
-            pooled = await self._listener_engine.raw_connection()
-            connection = pooled.driver_connection
-            pooled.detach()
-
         with self._errors.translated():
-            try:
-                await _to_the_end(connect())
-                await self._dialect.listen(connection, connected, wake, poll_seconds=poll_seconds)
-            finally:
-                if connection is not None:
-                    await _to_the_end(connection.close())
+            await self._dialect.listen(self._engine.url, self._options, connected, wake, poll_seconds=poll_seconds)
 
     async def close(self) -> None:
         """Close the connections, after the transaction that is being written now. Later use raises StoreUnavailable."""
         async with self._writer_lock:
             self._closed = True
-            await self._engine.dispose()
+            await self._threads.run(self._engine.dispose)
 
 
 @contextmanager
@@ -200,25 +253,26 @@ def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection
     if write:
         options = DatabaseOptions(statement_timeout_seconds=0.0, lock_timeout_seconds=PATIENCE_SECONDS)
     with Errors(dialect, dialect.location(parsed)).translated():
-        engine = create_engine(
-            dialect.connect_url(parsed, asynchronous=False, create=write),
-            **dialect.engine_arguments(parsed, options),
-            poolclass=NullPool,
-            hide_parameters=True,
-            execution_options=dialect.WRITE_OPTIONS if write else dialect.READ_OPTIONS,
-        )
-        dialect.configure(engine, options, prepare=write)
-        with engine.begin() as connection:
+        engine = _engine(dialect, parsed, options, create=write, poolclass=NullPool)
+        with engine.execution_options(**dialect.WRITE_OPTIONS if write else dialect.READ_OPTIONS).begin() as connection:
             if write:
                 dialect.lock_for_migration(connection)
             yield connection
+
+
+def _engine(dialect: Dialect, url: URL, options: DatabaseOptions, *, create: bool = False, **pool: Any) -> Engine:
+    # Parameters would put sealed values and API key hashes into error texts.
+    arguments = {**dialect.engine_arguments(url, options), "hide_parameters": True, **pool}
+    engine = create_engine(dialect.connect_url(url, create=create), **arguments)
+    dialect.configure(engine, options, prepare=create)
+    return engine
 
 
 def database_location(url: str) -> str:
     """How to name the database of a URL without user and password. Raises StoreError when it cannot be used."""
     parsed = _parse_url(url)
     dialect = _dialect_of(parsed)
-    dialect.connect_url(parsed, asynchronous=True, create=False)
+    dialect.connect_url(parsed, create=False)
     return dialect.location(parsed)
 
 
@@ -263,26 +317,5 @@ class Errors:
             raise self._dialect.translate(error.orig or error, self.location) from error
         except self._dialect.DRIVER_ERROR as error:
             raise self._dialect.translate(error, self.location) from error
-        except PoolTimeoutError as error:
-            raise StoreUnavailable(
-                f"{self.location} is overloaded: no connection became free in time; try again"
-            ) from error
         except SQLAlchemyError as error:
             raise StoreError(f"{self.location} gave an unexpected error: {error}") from error
-
-
-async def _to_the_end(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """Await what must not stop half-way. A cancellation meanwhile is raised when it is done."""
-    task = asyncio.create_task(coroutine)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        # Retrieved, so that asyncio does not report a failure that the cancellation outranks.
-        if not task.cancelled():
-            task.exception()
-        raise cancelled
-    return task.result()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from select import POLLIN, poll
 from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, Executable, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
 from .options import DatabaseOptions
@@ -30,7 +32,7 @@ _HEARTBEAT_SECONDS = 1.0
 _IDLE_SECONDS = 60.0
 
 
-def connect_url(url: URL, *, asynchronous: bool, create: bool) -> URL:  # noqa: ARG001 - the driver is both, and makes no database
+def connect_url(url: URL, *, create: bool) -> URL:  # noqa: ARG001 - the driver makes no database
     """The URL as the driver shall have it. Raises StoreError for another driver, or without the database's name."""
     if url.drivername not in {"postgres", "postgresql", DRIVER}:
         raise StoreError(f"the driver of {url.drivername} is not supported: write postgresql://USER@HOST/DATABASE")
@@ -49,8 +51,6 @@ def engine_arguments(url: URL, options: DatabaseOptions) -> dict[str, Any]:
     """What SQLAlchemy is told."""
     return {
         "connect_args": connect_arguments(url, options),
-        # A connection that died in the pool, with a restart of PostgreSQL for example, is replaced and not noticed.
-        "pool_pre_ping": True,
         "use_native_hstore": False,
     }
 
@@ -71,7 +71,9 @@ def connect_arguments(url: URL, options: DatabaseOptions) -> dict[str, Any]:
 
 
 def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> None:  # noqa: ARG001 - there is no file to prepare
-    """Bound how long a statement may take on each connection of an engine; 0 is no bound."""
+    """Bound how long a statement may take on each connection of an engine; 0 is no bound. A connection that died in the
+    pool, with a restart of PostgreSQL for example, is replaced and not noticed.
+    """
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -84,6 +86,20 @@ def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> Non
         cursor.close()
         connection.commit()
 
+    @event.listens_for(engine, "checkout")
+    def on_checkout(connection: Any, _: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        # A server that ends a connection says so. To ask it, as pool_pre_ping does, would cost a round trip each time.
+        if connection.closed or _says_something(connection.fileno()):
+            raise DisconnectionError
+
+
+def _says_something(file: int) -> bool:
+    poller = poll()
+    poller.register(file, POLLIN)
+    return bool(poller.poll(0))
+
+
+LOOK_OPTIONS: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
 
 # Under REPEATABLE READ all that a transaction reads is of the moment of its first statement.
 READ_OPTIONS: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -95,6 +111,8 @@ WRITE_OPTIONS: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
 # the listeners when the transaction commits, and never when it does not; here it costs no statement of its own.
 BEGIN_WRITE: Executable | None = text(f"SELECT pg_notify('{CHANNEL}', '') FROM store_meta FOR UPDATE")  # noqa: S608 - a constant
 
+AT_ONCE = 0
+
 
 def lock_for_migration(connection: Connection) -> None:
     """Wait until nobody else migrates this database or writes to it, and keep it so to the transaction's end."""
@@ -104,21 +122,24 @@ def lock_for_migration(connection: Connection) -> None:
 
 
 async def listen(
-    connection: psycopg.AsyncConnection[Any],
+    url: URL,
+    options: DatabaseOptions,
     connected: Callable[[], None],
     wake: Callable[[], None],
     *,
     poll_seconds: float,
 ) -> None:
     """Call `wake` when anybody has committed something, until cancelled."""
-    await connection.set_autocommit(True)
-    await connection.execute(f"LISTEN {CHANNEL}")
-    connected()
-    while True:
-        async for _ in connection.notifies(timeout=max(poll_seconds, _HEARTBEAT_SECONDS)):
+    _, named = url.get_dialect()().create_connect_args(url)
+    arguments = {**named, **connect_arguments(url, options), "autocommit": True}
+    async with await psycopg.AsyncConnection.connect(**arguments) as connection:
+        await connection.execute(f"LISTEN {CHANNEL}")
+        connected()
+        while True:
+            async for _ in connection.notifies(timeout=max(poll_seconds, _HEARTBEAT_SECONDS)):
+                wake()
+            # Should one ever be lost, the log tells.
             wake()
-        # Should one ever be lost, the log tells.
-        wake()
 
 
 def translate(error: BaseException, location: str) -> StoreError:

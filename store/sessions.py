@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from .access import Access, AccessState, note_access_change
 from .audit import AuditAction, AuditEvent, append
@@ -25,6 +25,11 @@ MEMORY_SECONDS = 900.0
 """How long sessions are believed in without a look at the database, since something could last be read from it."""
 
 _MEMORY_SESSIONS = 10_000
+
+# One statement, so that the sessions and the counter are of one moment.
+_sessions_and_counter = select(store_meta.c.store_id, store_meta.c.access_revision, sessions).select_from(
+    store_meta.outerjoin(sessions, sessions.c.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 class EndReason(StrEnum):
@@ -156,11 +161,7 @@ class Sessions:
         """Those of these sessions that there are, by id, ended and expired ones too: never from memory."""
         found: dict[str, Session] = {}
         for batch in chunks(sorted(ids)):
-            # One statement, so that the sessions and the counter are of one moment.
-            joined = store_meta.outerjoin(sessions, sessions.c.id.in_(batch))
-            statement = select(store_meta.c.store_id, store_meta.c.access_revision, sessions).select_from(joined)
-            async with self._database.read() as connection:
-                rows = (await connection.execute(statement)).all()
+            rows = await self._database.rows(_sessions_and_counter, {"ids": batch})
             some = {row.id: _session(row) for row in rows if row.id is not None}
             for row in rows[:1]:
                 self._access.saw(row.store_id, row.access_revision)

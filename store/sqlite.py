@@ -6,32 +6,38 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
-import aiosqlite
 from sqlalchemy import URL, Connection, Engine, Executable, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from . import sqlite_cursor
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
 from .options import DatabaseOptions
 
 DRIVER_ERROR: type[Exception] = sqlite3.Error
 
-READ_OPTIONS: Mapping[str, Any] = {}
-WRITE_OPTIONS: Mapping[str, Any] = {"write": True}
+LOOK_OPTIONS: Mapping[str, Any] = {"begin": None}
+READ_OPTIONS: Mapping[str, Any] = {"begin": "BEGIN"}
+# Takes the database's one write lock at once, instead of failing later on because another writer was between.
+WRITE_OPTIONS: Mapping[str, Any] = {"begin": "BEGIN IMMEDIATE"}
 # BEGIN IMMEDIATE has waited already.
 BEGIN_WRITE: Executable | None = None
+# A writer that has the lock waits for nothing before its commit, and a look at few rows takes less time than a switch
+# between threads. A transaction that has more to do goes on in a thread, so that the event loop has its turns.
+AT_ONCE = 16
 
 _BUSY_TIMEOUT_SECONDS = 5.0
+# The listener asks in the event loop.
+_LISTENER_TIMEOUT_SECONDS = 0.01
 
 
-def connect_url(url: URL, *, asynchronous: bool, create: bool) -> URL:
+def connect_url(url: URL, *, create: bool) -> URL:
     """The URL as the driver shall have it: absolute. With `create` the file is made when it is not there, else never.
 
     Raises StoreError when it does not name a file.
@@ -45,7 +51,7 @@ def connect_url(url: URL, *, asynchronous: bool, create: bool) -> URL:
             _make_file(Path(database))
         database = "file:" + quote(str(Path(database).absolute()))
         query |= {"uri": "true", "mode": "rwc" if create else "rw"}
-    return url.set(drivername=f"sqlite+{'aiosqlite' if asynchronous else 'pysqlite'}", database=database, query=query)
+    return url.set(drivername="sqlite+pysqlite", database=database, query=query)
 
 
 def location(url: URL) -> str:
@@ -56,21 +62,41 @@ def location(url: URL) -> str:
 def engine_arguments(_url: URL, _options: DatabaseOptions) -> dict[str, Any]:
     """What SQLAlchemy is told."""
     # sqlite3 opens a transaction by itself before some statements and not before others; `configure` says it instead.
-    return {"connect_args": {"isolation_level": None}}
+    # A connection is used in one thread after the other.
+    return {"connect_args": {"isolation_level": None, "check_same_thread": False, "factory": _Connection}}
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose statements are read to their end where they are executed."""
+
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(factory or _Cursor)
+
+
+class _Cursor(sqlite3.Cursor):
+    """Fetches all rows at once: sqlite3 would search for each row when it is asked for, in the event loop then."""
+
+    _rows: Iterator[Any] = iter(())
+
+    def execute(self, *arguments: Any) -> Self:
+        super().execute(*arguments)
+        self._rows = iter(super().fetchall())
+        return self
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        return list(islice(self._rows, size or self.arraysize))
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
 
 
 def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> None:
-    """Set up each connection of an engine, and let SQLAlchemy say where transactions begin.
-
-    Connections with the execution option `write` take the database's one write lock at once, instead of failing later
-    on because another writer was between. `prepare` also makes the settings that the file keeps.
+    """Set up each connection of an engine, and let SQLAlchemy say where transactions begin: with the statement that is
+    the execution option `begin`. `prepare` also makes the settings that the file keeps.
     """
-
-    if engine.dialect.is_async:
-
-        @event.listens_for(engine, "do_connect")
-        def on_do_connect(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> None:
-            options["async_creator_fn"] = sqlite_cursor.connect
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -86,8 +112,9 @@ def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> Non
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        statement = connection.get_execution_options()["begin"]
+        if statement is not None:
+            connection.exec_driver_sql(statement)
 
 
 def lock_for_migration(_connection: Connection) -> None:
@@ -117,20 +144,27 @@ def _make_file(path: Path) -> None:
 
 
 async def listen(
-    connection: aiosqlite.Connection, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float
+    url: URL,
+    _options: DatabaseOptions,
+    connected: Callable[[], None],
+    wake: Callable[[], None],
+    *,
+    poll_seconds: float,
 ) -> None:
     """Call `wake` when another connection has committed something, until cancelled."""
+    url = url.update_query_dict({"timeout": str(_LISTENER_TIMEOUT_SECONDS)})
+    [file], named = url.get_dialect()().create_connect_args(url)
     seen: int | None = None
-    while True:
-        # Only the file knows: it costs a look at the memory that all connections share, and no read of the log.
-        # In one step: each costs two switches between threads, and idle servers do nothing else.
-        [(version,)] = await connection.execute_fetchall("PRAGMA data_version")
-        if seen is None:
-            connected()
-        elif version != seen:
-            wake()
-        seen = version
-        await asyncio.sleep(poll_seconds)
+    with closing(sqlite3.connect(file, **named)) as connection:
+        while True:
+            # Only the file knows: it costs a look at the memory that all connections share, and no read of the log.
+            [version] = connection.execute("PRAGMA data_version").fetchone()
+            if seen is None:
+                connected()
+            elif version != seen:
+                wake()
+            seen = version
+            await asyncio.sleep(poll_seconds)
 
 
 def translate(error: BaseException, location: str) -> StoreError:

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, true
 
 from . import tracing
 from .access import Access, AccessState
 from .api_keys import ApiKeys
-from .audit import AuditLog
-from .change_log import find_changes, find_config, find_configs, find_versions
+from .audit import GENESIS, AuditLog, last_row
+from .change_log import find_changes, find_config, find_configs, find_versions, read_log
 from .commits import follow_commits
 from .components import Components
 from .database import Connection, Database, PoolUse
@@ -33,6 +33,13 @@ from .tables import model_configs, store_meta
 from .transaction import Transaction, open_secrets
 
 logger = logging.getLogger(__name__)
+
+_read_meta = select(store_meta)
+# What every writer needs to know, in one statement.
+_audit = last_row.subquery("audit")
+_beginning = select(
+    store_meta, _audit.c.sequence.label("audit_sequence"), _audit.c.hash.label("audit_hash")
+).select_from(store_meta.outerjoin(_audit, true()))
 
 
 async def open_store(url: str, keyring: Keyring, options: DatabaseOptions | None = None) -> Store:
@@ -109,9 +116,17 @@ class Store:
                 self._call_back()
 
         with tracing.writing() as committed:
-            async with self._database.write(after_commit) as connection:
-                base = await self._position(connection)
-                transaction = Transaction(connection, self._keyring, base_revision=base.revision, by=by, via=via)
+            async with self._database.write(after_commit, brief=True) as connection:
+                base = (await connection.execute(_beginning)).one()
+                self._saw(base)
+                transaction = Transaction(
+                    connection,
+                    self._keyring,
+                    base_revision=base.revision,
+                    last_audit_row=(base.audit_sequence or 0, base.audit_hash or GENESIS),
+                    by=by,
+                    via=via,
+                )
                 yield transaction
                 await transaction.complete()
 
@@ -188,13 +203,16 @@ class Store:
         They are of the store that `id` names when this returns, or of one that was there before it. Raises Compacted
         when some of them are no longer in the log.
         """
-        async with self._database.read() as connection:
-            meta = await self._meta(connection)
-            if after < meta.compacted_revision:
-                raise Compacted(f"the change log begins behind revision {after}")
-            # Mostly there is nothing new: servers ask all the time.
-            news = meta.revision > after
-            found = await find_changes(connection, after=after, concerning=concerning) if news else []
+        if concerning is None:
+            meta, found = await read_log(self._database, after=after)
+            self._saw(meta)
+        else:
+            async with self._database.read() as connection:
+                meta = await self._meta(connection)
+                news = meta.revision > after
+                found = await find_changes(connection, after=after, concerning=concerning) if news else []
+        if after < meta.compacted_revision:
+            raise Compacted(f"the change log begins behind revision {after}")
         if concerning is None:
             tracing.begin("modelwire.feed", (str(Position(self.id, change.revision)) for change in found))()
         return found
@@ -260,7 +278,11 @@ class Store:
         return Position(meta.store_id, meta.revision)
 
     async def _meta(self, connection: Connection) -> Row[Any]:
-        row = (await connection.execute(select(store_meta))).one()
-        self._access.saw(row.store_id, row.access_revision)
-        self.fleet.saw(row.store_id, row.revision, row.component_revision)
-        return row
+        meta = (await connection.execute(_read_meta)).one()
+        self._saw(meta)
+        return meta
+
+    def _saw(self, meta: Any) -> None:
+        """Take note of the row of `store_meta`, which was read now."""
+        self._access.saw(meta.store_id, meta.access_revision)
+        self.fleet.saw(meta.store_id, meta.revision, meta.component_revision)

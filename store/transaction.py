@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import CursorResult, Delete, Insert, Select, Update, delete, insert, or_, select, update
+from sqlalchemy import CursorResult, Delete, Insert, Select, Update, bindparam, delete, insert, select, update
 
 from .audit import AuditAction, AuditEvent, append
 from .change_log import change_of, config_of, find_config, find_configs, find_version, new_config_id, state_columns
@@ -21,6 +21,14 @@ from .tables import model_config_changes as changes
 from .tables import model_configs as heads
 from .tables import store_meta
 
+_alias_owner = select(heads.c.id).where(heads.c.alias == bindparam("alias"))
+_log_change = insert(changes)
+_add_head = insert(heads)
+_at_version = (heads.c.id == bindparam("config_id"), heads.c.version == bindparam("current_version"))
+_move_head = update(heads).where(*_at_version).values(alias=bindparam("next_alias"), version=bindparam("next_version"))
+_drop_head = delete(heads).where(*_at_version)
+_count_on = update(store_meta).values(revision=bindparam("next_revision"))
+
 
 class Transaction:
     """All that is written in one `async with store.transaction(…)`: serialised with every other writer from its begin,
@@ -28,17 +36,27 @@ class Transaction:
     """
 
     def __init__(
-        self, connection: Connection, keyring: Keyring, *, base_revision: int, by: str, via: str | None = None
+        self,
+        connection: Connection,
+        keyring: Keyring,
+        *,
+        base_revision: int,
+        last_audit_row: tuple[int, str],
+        by: str,
+        via: str | None = None,
     ) -> None:
         self._connection = connection
         self._keyring = keyring
         self._base_revision = base_revision
+        self._last_audit_row = last_audit_row
         self._by = by
         self._via = via
         self._events: list[AuditEvent] = []
         self._at = datetime.now(UTC)
         self._failed = False
         self._revision: int | None = None
+        # The versions that this transaction has written, by config; None: it was deleted.
+        self._written: dict[str, int | None] = {}
 
     @property
     def revision(self) -> int | None:
@@ -64,12 +82,12 @@ class Transaction:
 
     async def create(self, draft: ModelConfigDraft) -> ModelConfig:
         """A new config, at version 1. Raises AliasInUse, with nothing written."""
-        await self._check(alias=draft.alias)
+        await self._require_free(draft.alias)
         config_id = new_config_id()
         config = await self._log_state(
             draft, Operation.CREATE, config_id=config_id, version=1, created_at=self._at, created_by=self._by
         )
-        await self._execute(insert(heads), {"id": config.id, "alias": config.alias, "version": config.version})
+        await self._execute(_add_head, {"id": config.id, "alias": config.alias, "version": config.version})
         self._remember(AuditAction.MODEL_CONFIG_CREATE, config.id, config.version, alias=config.alias)
         return config
 
@@ -82,7 +100,9 @@ class Transaction:
         `to_version` is the old version whose content it is; None when it is no roll-back.
         Raises AliasInUse, with nothing written.
         """
-        await self._check(alias=draft.alias, config=config)
+        self._require_current(config)
+        if draft.alias != config.alias:
+            await self._require_free(draft.alias)
         updated = await self._log_state(
             draft,
             Operation.UPDATE,
@@ -92,8 +112,7 @@ class Transaction:
             created_at=config.created_at,
             created_by=config.created_by,
         )
-        head = update(heads).where(heads.c.id == config.id).values(alias=updated.alias, version=updated.version)
-        await self._execute(head)
+        await self._change_head(config, _move_head, {"next_alias": updated.alias, "next_version": updated.version})
         renamed = {} if updated.alias == config.alias else {"previousAlias": config.alias}
         if to_version is None:
             self._remember(AuditAction.MODEL_CONFIG_UPDATE, config.id, updated.version, alias=updated.alias, **renamed)
@@ -106,8 +125,8 @@ class Transaction:
 
     async def delete(self, config: ModelConfig) -> Change:
         """Delete a config; its history stays. `config` as with `update`."""
-        await self._check(config=config)
-        await self._execute(delete(heads).where(heads.c.id == config.id))
+        self._require_current(config)
+        await self._change_head(config, _drop_head)
         row = await self._log(
             Operation.DELETE, config_id=config.id, version=config.version + 1, previous_alias=config.alias
         )
@@ -129,22 +148,28 @@ class Transaction:
         """
         self._check_intact()
         if self._events:
-            await append(self._connection, self._events, at=self._at)
+            await append(self._connection, self._events, at=self._at, last=self._last_audit_row)
 
     def _check_intact(self) -> None:
         if self._failed:
             raise StoreUnavailable("the transaction failed before its end, nothing of it was written; try again")
 
-    async def _check(self, *, alias: str | None = None, config: ModelConfig | None = None) -> None:
-        config_id = None if config is None else config.id
-        statement = select(heads).where(or_(heads.c.alias == alias, heads.c.id == config_id))
-        rows = {row.id: row for row in await self._execute(statement)}
-        if config is not None:
-            head = rows.pop(config.id, None)
-            if head is None or head.version != config.version:
-                raise ValueError(f"version {config.version} of config {config.id} is not the current one")
-        if alias is not None and rows:
+    def _require_current(self, config: ModelConfig) -> None:
+        # Nobody else can have written since it was found.
+        if self._written.get(config.id, config.version) != config.version:
+            raise _not_current(config)
+
+    async def _require_free(self, alias: str) -> None:
+        if (await self._execute(_alias_owner, {"alias": alias})).first() is not None:
             raise AliasInUse(alias)
+
+    async def _change_head(
+        self, config: ModelConfig, statement: Update | Delete, values: Mapping[str, Any] = {}
+    ) -> None:
+        changed = await self._execute(statement, {"config_id": config.id, "current_version": config.version, **values})
+        if changed.rowcount != 1:
+            self._failed = True
+            raise _not_current(config)
 
     async def _log_state(
         self,
@@ -183,7 +208,8 @@ class Transaction:
             "changed_by": self._by,
             **(state or {}),
         }
-        await self._execute(insert(changes), row)
+        await self._execute(_log_change, row)
+        self._written[config_id] = None if operation is Operation.DELETE else version
         return SimpleNamespace(**row)
 
     def _remember(self, action: AuditAction, config_id: str, version: int, **details: Json) -> None:
@@ -195,7 +221,7 @@ class Transaction:
     async def _take_revision(self) -> int:
         if self._revision is None:
             revision = self._base_revision + 1
-            await self._execute(update(store_meta).values(revision=revision))
+            await self._execute(_count_on, {"next_revision": revision})
             self._revision = revision
         return self._revision
 
@@ -209,6 +235,10 @@ class Transaction:
             # The database may have ended the transaction by itself (a full disk); a later statement would stand alone.
             self._failed = True
             raise
+
+
+def _not_current(config: ModelConfig) -> ValueError:
+    return ValueError(f"version {config.version} of config {config.id} is not the current one")
 
 
 def open_secrets(keyring: Keyring, config: ModelConfig) -> Secrets:

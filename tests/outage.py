@@ -20,12 +20,12 @@ async def away(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[N
 
     with monkeypatch.context() as patch:
         # What both drivers are reached through, by the pool's connections and by the listener's.
-        patch.setattr(store._database._engine.sync_engine, "connect", refuse)
+        patch.setattr(store._database._engine, "connect", refuse)
         patch.setattr(
             store._database._errors._dialect,
             "translate",
             lambda error, location: StoreUnavailable(f"{location} is away"),
         )
         for engine in (store._database._readers, store._database._writers):
-            patch.setattr(engine.sync_engine, "connect", refuse)
+            patch.setattr(engine, "connect", refuse)
         yield

@@ -152,7 +152,7 @@ async def test_a_resume_does_not_read_what_others_changed(store: Store, backend:
     statements: list[Any] = []
 
     class Recorder:
-        async def execute(self, statement: Any) -> Any:
+        async def execute(self, statement: Any, _values: Any) -> Any:
             statements.append(statement)
             raise LookupError
 

@@ -8,7 +8,7 @@ import alembic.command
 import alembic.config
 import psycopg
 import sqlalchemy.dialects.postgresql.psycopg
-import sqlalchemy.dialects.sqlite.aiosqlite
+import sqlalchemy.dialects.sqlite.pysqlite
 
 from modelwire.server.logs import configure_logging
 from modelwire.server.run import run_server

@@ -115,7 +115,7 @@ async def test_a_storm_of_connects_is_few_transactions(
             nonlocal commits
             commits += 1
 
-        writers = server.services.store._database._writers.sync_engine
+        writers = server.services.store._database._writers
         event.listen(writers, "commit", count)
         loop = asyncio.get_running_loop()
         begin, few = loop.time(), asyncio.Semaphore(50)

@@ -28,7 +28,7 @@ async def test_no_statement_reads_the_whole_log(tmp_path: Path) -> None:
                 config = await transaction.update(config, ModelConfigDraft(alias=alias))
                 if alias == "deleted":
                     await transaction.delete(config)
-        event.listen(store._database._engine.sync_engine, "before_cursor_execute", record)
+        event.listen(store._database._engine, "before_cursor_execute", record)
         retention = Retention(since=datetime.now(UTC) + timedelta(days=1), min_versions=1)
         assert [rows async for rows in store.compact(retention)] == [1, 3]
     finally:
