@@ -19,13 +19,12 @@ async def away(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[N
         raise OperationalError("", None, store._database._dialect.DRIVER_ERROR("refused"))
 
     with monkeypatch.context() as patch:
-        # What both drivers are reached through, by the pool's connections and by the listener's.
-        patch.setattr(store._database._engine, "connect", refuse)
         patch.setattr(
             store._database._errors._dialect,
             "translate",
             lambda error, location: StoreUnavailable(f"{location} is away"),
         )
-        for engine in (store._database._readers, store._database._writers):
+        # What both drivers are reached through.
+        for engine in (store._database._lookers, store._database._readers, store._database._writers):
             patch.setattr(engine, "connect", refuse)
         yield
