@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, create_engine, make_url
+from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, Row, create_engine, make_url
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import Row as SqlRow
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from . import sqlite
@@ -18,7 +17,8 @@ from .errors import StoreError, StoreUnavailable
 from .options import PATIENCE_SECONDS, DatabaseOptions
 from .threads import Threads
 
-Row = Mapping[str, Any]
+Values = Mapping[str, Any]
+"""The parameters of a statement, by name."""
 
 
 class Dialect(Protocol):
@@ -67,10 +67,11 @@ class Dialect(Protocol):
 
 
 class Connection:
-    """A connection in a transaction, which begins with its first statement.
+    """A connection in a transaction, which begins with its first statement. docs/decisions/0019 says where it works.
 
-    SQLAlchemy and the drivers work in threads, without asyncio. What is begun there is done to its end although its
-    task is cancelled: a driver that is left in the middle of a statement has a connection that nobody can use.
+    What it does is done to its end although its task is cancelled: a driver that is left in the middle of a statement
+    has a connection that nobody can use. The first `at_once` statements after the one that begins are executed in the
+    event loop.
     """
 
     def __init__(
@@ -84,15 +85,17 @@ class Connection:
         self._connection: SyncConnection | None = None
         self._committed = False
 
-    async def execute(self, statement: Executable, row: Row | Sequence[Row] | None = None) -> CursorResult[Any]:
-        """Execute a statement, with `row` as its parameters, or once for each of several rows. Raises StoreError."""
+    async def execute(
+        self, statement: Executable, values: Values | Sequence[Values] | None = None
+    ) -> CursorResult[Any]:
+        """Execute a statement, with its parameters, or once for each of several rows. Raises StoreError."""
         with self._errors.translated():
             if self._connection is not None and self._at_once > 0:
                 self._at_once -= 1
-                return self._connection.execute(statement, row)
-            return await self._threads.run(lambda: self._begun().execute(statement, row))
+                return self._connection.execute(statement, values)
+            return await self._threads.run(lambda: self._begun().execute(statement, values))
 
-    async def rows(self, statement: Executable, values: Row | None = None) -> Sequence[SqlRow[Any]]:
+    async def rows(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         """All rows of the last statement that the connection is needed for. Raises StoreError."""
         with self._errors.translated():
             return await self._threads.run(lambda: self._rows(statement, values))
@@ -118,7 +121,7 @@ class Connection:
                 self._connection.execute(self._begin)
         return self._connection
 
-    def _rows(self, statement: Executable, values: Row | None) -> Sequence[SqlRow[Any]]:
+    def _rows(self, statement: Executable, values: Values | None) -> Sequence[Row[Any]]:
         rows = self._begun().execute(statement, values).all()
         self._close()
         return rows
@@ -176,7 +179,7 @@ class Database:
         assert isinstance(pool, QueuePool)  # noqa: S101 - what engines have that are made with a pool size
         return PoolUse(pool.checkedout(), pool.size())
 
-    async def rows(self, statement: Executable, values: Row | None = None) -> Sequence[SqlRow[Any]]:
+    async def rows(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         """What one statement reads, which is of one moment by itself. It does not wait for the writer."""
         async with self._using(Connection(self._lookers, self._threads, self._errors)) as connection:
             return await connection.rows(statement, values)
@@ -206,7 +209,7 @@ class Database:
 
     @asynccontextmanager
     async def _using(self, connection: Connection) -> AsyncIterator[Connection]:
-        """Wait until it can have one of the pool's."""
+        """The connection, once the pool has one for it; given back at the end."""
         try:
             async with asyncio.timeout(self._patience_seconds if self._free.locked() else None):
                 await self._free.acquire()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -32,7 +33,8 @@ class Threads:
             else:
                 loop.call_soon_threadsafe(answer.set_result, result)
 
-        self._executor.submit(do)
+        # Logs and traces say there, too, for whom it is done.
+        self._executor.submit(copy_context().run, do)
         return await answer
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from modelwire.store import (
     AliasPatterns,
+    DatabaseOptions,
     Keyring,
     ModelConfig,
     ModelConfigDraft,
@@ -26,6 +27,7 @@ from modelwire.store import (
     open_store,
 )
 from modelwire.store import change_log as log
+from modelwire.store.database import PoolUse
 
 KEYRING = Keyring.parse("first:" + "A" * 43)
 SECRETS = Secrets(auth={"api_key": "canary-3b1f"})
@@ -81,6 +83,19 @@ async def test_a_read_only_database_can_be_read(store: Store, path: Path) -> Non
         await create(read_only, "b")
     await read_only.close()
     assert await store.revision() == 2
+
+
+async def test_who_gets_no_connection_in_time_is_told_so_and_gets_one_later(path: Path) -> None:
+    options = DatabaseOptions(pool_size=1, connect_timeout_seconds=0.05, statement_timeout_seconds=0.0)
+    store = await open_store(f"sqlite:///{path}", KEYRING, options)
+    async with store.transaction(by="x") as transaction:
+        assert store.pool == PoolUse(in_use=1, size=1)
+        with pytest.raises(StoreUnavailable, match="no connection became free in time"):
+            await store.revision()
+        await transaction.create(ModelConfigDraft(alias="a"))
+    assert store.pool.in_use == 0
+    assert await store.revision() == 2
+    await store.close()
 
 
 async def test_a_closed_store_says_so(store: Store) -> None:

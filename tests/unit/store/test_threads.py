@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import pytest
 
@@ -17,6 +18,12 @@ async def test_what_the_work_returns_or_raises_is_given_back() -> None:
     assert await threads.run(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         await threads.run(lambda: 1 // 0)
+
+
+async def test_the_work_sees_the_context_of_its_task() -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="")
+    variable.set("the task's")
+    assert await Threads(1).run(variable.get) == "the task's"
 
 
 @pytest.mark.parametrize("fails", [False, True])
