@@ -107,8 +107,10 @@ class PostgresServer:
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """`kill -9` of its first process; the backends end by themselves when they notice."""
+        """`kill -9` of its first process. Its backends, which go on until they notice, have ended when this returns."""
+        backends = self.processes()[1:]
         self._signal(signal.SIGKILL)
+        psutil.wait_procs(backends, START_SECONDS)
 
     def processes(self) -> list[psutil.Process]:
         """Those that run of it now, the first one before its backends."""
