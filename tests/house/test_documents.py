@@ -27,6 +27,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/README.md")),
     *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts),
 ]
+PACKAGES = ("schema", "resolvers", "store", "subscriber", "server", "cli")
 SCHEMA = build_schema((ROOT / "schema.graphql").read_text())
 COMMANDS = typer.main.get_command(app)
 # `serve` hands its arguments on.
@@ -136,3 +137,18 @@ def test_contributing_names_files_that_are_there() -> None:
     )
     assert len(named) > 10
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def texts_of_the_code() -> list[str]:
+    """What the packages may say, as far as it stands in one text."""
+    modules = (path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+    nodes = (node for path in modules for node in ast.walk(ast.parse(path.read_text())))
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def test_the_headings_of_troubleshooting_are_what_is_said() -> None:
+    headings = re.findall(r"(?m)^### `([^`]+)`", (ROOT / "docs" / "troubleshooting.md").read_text())
+    assert len(headings) > 5
+    said = texts_of_the_code()
+    parts = {part.strip() for heading in headings for part in heading.split("…") if part.strip()}
+    assert [part for part in parts if not any(part in text for text in said)] == []
