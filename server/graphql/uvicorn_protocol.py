@@ -6,7 +6,6 @@ from asyncio import TimerHandle, Transport
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -97,9 +96,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         if message["type"] == "websocket.close":
             self.writable.set()
-        if self.conn.eof_sent:
-            # uvicorn has refused or closed it, as it does when it stops: there is nobody to answer any more.
-            raise ClientDisconnected
         await super().send(message)
 
     async def run_asgi(self) -> None:
