@@ -80,7 +80,7 @@ async def test_the_database_of_a_running_server_is_verified(server: Any, make_cl
     ("arguments", "exit_code", "reason"),
     [
         (["--head", "abc"], ExitCode.USAGE, "64 hexadecimal digits"),
-        ([], ExitCode.FAILED, "cannot be opened"),
+        ([], ExitCode.FAILED, "there is no database"),
     ],
 )
 def test_what_cannot_be_verified(tmp_path: Path, arguments: list[str], exit_code: ExitCode, reason: str) -> None:
