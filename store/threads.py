@@ -15,7 +15,7 @@ class Threads:
     """At most `count` threads, which are made when they are needed and end with this object."""
 
     def __init__(self, count: int) -> None:
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="modelwire database")
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix="database")
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """What `work` returns or raises, from one of the threads.
