@@ -56,9 +56,9 @@ async def stored(site: str, alias: str) -> Any:
     return (await ask(site, query, alias=alias))["modelConfig"]
 
 
-async def saved(page: Page, version: int) -> None:
+async def saved(page: Page, alias: str, version: int) -> None:
     await page.get_by_role("button", name="Save", exact=True).click()
-    await expect(page.get_by_text(f"Saved as version {version}.")).to_be_visible()
+    await expect(page.get_by_text(f"“{alias}” was saved as version {version}.")).to_be_visible()
 
 
 async def test_the_form_shows_what_the_provider_and_the_kind_of_auth_need(visit: Visit, site: str) -> None:
@@ -112,20 +112,20 @@ async def test_secrets_are_kept_replaced_or_cleared(visit: Visit, site: str) -> 
     assert PROVIDER_KEY not in await page.content()
 
     await page.get_by_label("Description").fill("kept")
-    await saved(page, 2)
+    await saved(page, "secrets", 2)
     assert (await stored(site, "secrets"))["auth"]["apiKey"]["hint"] == "cdef"
 
     await key.get_by_label("Replace").check()
     await key.get_by_label("New API key").fill("sk-another-0123456789abcdef-9876")
     await page.get_by_role("group", name="extra_headers").get_by_label("Clear").check()
-    await saved(page, 3)
+    await saved(page, "secrets", 3)
     await expect(key).to_contain_text("stored, ends in 9876")
     config = await stored(site, "secrets")
     assert config["auth"]["apiKey"]["hint"] == "9876"
     assert (config["params"], config["sealedParams"]) == ({"temperature": 0.2}, [])
 
     await key.get_by_label("Clear").check()
-    await saved(page, 4)
+    await saved(page, "secrets", 4)
     assert (await stored(site, "secrets"))["auth"] == {"__typename": "ApiKeyAuth", "apiKey": None}
     assert_clean(visit, site)
 
@@ -167,7 +167,7 @@ async def test_parameters_are_checked_against_those_of_the_model(visit: Visit, s
     await page.get_by_role("button", name="Add a parameter").click()
     await page.get_by_label("Parameter", exact=True).nth(1).fill("user")
     await page.get_by_label("Value of user").fill("orders desk")
-    await saved(page, 2)
+    await saved(page, "parameters", 2)
     assert (await stored(site, "parameters"))["params"] == {"temperature": 0.2, "user": "orders desk"}
     assert_clean(visit, site)
 
@@ -209,7 +209,7 @@ async def test_saving_over_a_newer_version_shows_both_and_lets_the_user_choose(v
     await description.get_by_label("Version 2").check()
     assert await serious_problems(page) == []
     await dialog.get_by_role("button", name="Save what is chosen").click()
-    await expect(page.get_by_text("Saved as version 3.")).to_be_visible()
+    await expect(page.get_by_text("“contested” was saved as version 3.")).to_be_visible()
     config = await stored(site, "contested")
     assert (config["description"], config["model"], config["maxInputTokens"]) == ("theirs", "gpt-4o-mini", 5000)
     assert_clean(visit, site)
@@ -262,7 +262,7 @@ async def test_a_default_model_is_configured_and_the_warning_goes(visit: Visit, 
         await expect(page.get_by_role("button", name="Delete…")).to_have_count(0)
         await page.get_by_label("Provider").select_option("openai")
         await page.get_by_label("Model", exact=True).fill("gpt-4o")
-        await saved(page, 2)
+        await saved(page, alias, 2)
         await page.get_by_role("link", name="Models").first.click()
     await expect(page.get_by_role("row", name="planning")).to_contain_text("gpt-4o")
     await expect(page.get_by_text("not configured")).to_have_count(0)
@@ -287,7 +287,7 @@ async def test_what_was_typed_outlives_the_session_and_the_page(visit: Visit, si
     await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     await expect(page.get_by_label("Description")).to_have_value("typed before")
     assert page.url == f"{site}/#/models/{id_}"
-    await saved(page, 2)
+    await saved(page, "interrupted", 2)
     assert (await stored(site, "interrupted"))["description"] == "typed before"
 
 

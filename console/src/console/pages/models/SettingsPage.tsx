@@ -86,9 +86,10 @@ function Editor({ initial, newest }: { initial: Settings; newest: Settings | nul
     }
     if (result.__typename !== "UpdateModelConfigPayload") return result;
     if (result.modelConfig !== null) show(result.modelConfig);
-    const { version = stored.version } = result.modelConfig ?? {};
-    if (result.droppedCredentials) toast(`Saved as version ${version}, without the credentials that were stored.`, "danger");
-    else toast(`Saved as version ${version}.`);
+    const { alias, version } = result.modelConfig ?? stored;
+    const saved = `“${alias}” was saved as version ${version}`;
+    if (result.droppedCredentials) toast(`${saved}, without the credentials that were stored.`, "danger");
+    else toast(`${saved}.`);
     return null;
   }
 
