@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..subscriber.connection import websocket_url
+from ..subscriber.address import websocket_url
 from ..subscriber.errors import ConfigurationError
 from ..subscriber.links import Links
 from ..subscriber.timing import Timing

@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import mkstemp
 from typing import TYPE_CHECKING
 from typing import Protocol as Interface
 
@@ -118,6 +117,8 @@ class CacheFile:
 
     def write(self, entries: Mapping[str, Entry]) -> None:
         """Replace the file by one with these entries, all or nothing. Raises OSError."""
+        from tempfile import mkstemp
+
         data = self._seal(json.dumps(_document(entries), separators=(",", ":")).encode())
         # Of nobody else's reading and writing from its first moment, which is what mkstemp is for.
         descriptor, name = mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)

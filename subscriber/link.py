@@ -14,7 +14,6 @@ from typing import Protocol as Interface
 from .acknowledgements import MAX_ON_THE_WAY, Acknowledgements, Verdict
 from .backoff import backoff
 from .callbacks import Callbacks
-from .connection import open_socket
 from .errors import LinkError, LinkSilent, OperationFailed, ProtocolError, ProviderClosed
 from .forking import release_socket
 from .protocol import (
@@ -157,6 +156,8 @@ class Link:
 
     async def _session(self) -> None:
         """Live one socket's life. Always ends in an exception: a LinkError unless it is a bug."""
+        from .connection import open_socket
+
         token = await self._token.get()
         async with open_socket(self._url, self._timing) as socket:
             self._socket = socket

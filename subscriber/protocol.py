@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import ProtocolError
 
@@ -21,15 +20,13 @@ Json = Any
 """A value of JSON: None, bool, int, float, str, a list or a dict with string keys of the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(NamedTuple):
     """The server took the connection. `token_expires_at` (ISO 8601) is None when the server does not say."""
 
     token_expires_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(NamedTuple):
     """One result of an operation. `errors` is empty when all went well; `data` may be None when not."""
 
     id: str
@@ -37,30 +34,26 @@ class Next:
     errors: tuple[Mapping[str, Json], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """The server refused an operation or gave it up. It is over."""
 
     id: str
     errors: tuple[Mapping[str, Json], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """The server ended an operation. It is over."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pinged:
+class Pinged(NamedTuple):
     """The server asks whether we are there: send `reply`."""
 
     reply: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ponged:
+class Ponged(NamedTuple):
     """The server answered a ping of ours."""
 
     payload: Mapping[str, Json]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Self
 
 from .. import __version__
 from .acknowledgements import Verdict
+from .address import websocket_url
 from .background import Background
 from .cache import make_cache
 from .callbacks import Callbacks
-from .connection import websocket_url
 from .environment import DEFAULT_ALLOWED_ENV
 from .errors import ConfigurationError, ProviderClosed
 from .forking import remember
@@ -178,7 +177,7 @@ class DynamicModelProvider:
     def _make_links(self) -> Links:
         """For this process: operators see each as a component of its own."""
         source = TokenSource(self._token, timeout_seconds=self._timing.open_seconds)
-        component = {"instanceId": uuid.uuid4().hex, **self._introduction}
+        component = {"instanceId": os.urandom(16).hex(), **self._introduction}
         links = Links(self._url, token=source, component=component, timing=self._timing)
         links.on_change.add(self._on_link_change.notify)
         return links

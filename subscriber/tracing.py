@@ -7,7 +7,6 @@ component's span and the server's are in one trace although they send each other
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ def span(name: str, revision: str, **attributes: str | int) -> Iterator[None]:
     if "opentelemetry.trace" not in sys.modules:
         yield
         return
+    import hashlib
+
     from opentelemetry import trace
 
     digest = hashlib.sha256(f"modelwire:{revision}".encode()).digest()
