@@ -16,14 +16,14 @@ from .loader import Load
 from .queries import CONNECTIONS, ONE, http_head
 from .servers import ALIAS, GraphQLServer, Server, watch
 
-BOOKMARK_SECONDS = 25.0
-"""As often as the server sends them: in a time of this length each subscriber gets one."""
+HOLD_SECONDS = 50.0
+"""As often as the server pings, and twice as often as it sends bookmarks: in a time of this length each gets its part."""
 
 POLL_SECONDS = 10.0
 
 
 def run(lab: Lab) -> list[Figure]:
-    components, rounds, seconds = lab.choose((1_000, 3, BOOKMARK_SECONDS), (50, 1, 1.0))
+    components, rounds, seconds = lab.choose((1_000, 3, HOLD_SECONDS), (50, 1, 1.0))
     server: GraphQLServer = lab.start("modelwire")
     stock: GraphQLServer = lab.start("stock")
     etag: Server = lab.start("etag")

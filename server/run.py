@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import logging
@@ -34,7 +35,11 @@ logger = logging.getLogger(__name__)
 CLOSE_SECONDS = 2
 """How long open operations, and then open connections, may take to end when the server stops."""
 
-PING_SECONDS = 20.0
+TICK_SECONDS = 1.0
+"""How often the date in the headers of answers is set."""
+
+PING_SECONDS = 50.0
+"""How often a peer is asked whether it is there. Proxies close what is silent for a minute."""
 
 PONG_SECONDS = 45.0
 """How long a peer may take to answer a ping: as long as components wait for a word of the server. One whose event loop
@@ -136,7 +141,9 @@ def _collect_seldom() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Closes the GraphQL operations before uvicorn cuts their connections."""
+    """Closes the GraphQL operations before uvicorn cuts their connections, and is woken to stop: uvicorn's own looks ten
+    times a second whether it should, which is most of what a server costs that has nothing to do.
+    """
 
     def __init__(self, app: Starlette, settings: Settings) -> None:
         super().__init__(
@@ -159,6 +166,21 @@ class _Server(uvicorn.Server):
             )
         )
         self._app = app
+        self._exiting = asyncio.Event()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._exiting.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._exiting.set)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         logger.info("stopping")
