@@ -17,7 +17,7 @@ from .queries import CONNECTIONS, ONE, http_head
 from .servers import ALIAS, GraphQLServer, Server, watch
 
 HOLD_SECONDS = 50.0
-"""As often as the server pings, and twice as often as it sends bookmarks: in a time of this length each gets its part."""
+"""As often as the server pings, and twice as often as it sends bookmarks: in this time each gets its part."""
 
 POLL_SECONDS = 10.0
 

@@ -174,10 +174,15 @@ class Load:
                 raise ConnectionError(f"a socket was not opened: {answer!r}")
             self._counters[fd] = FrameCounter()
         else:
-            frames = list(self._counters[fd].feed(sock.recv(4096)))
+            data = sock.recv(4096)
+            if not data:
+                raise ConnectionError("the server cut a socket that was being opened")
+            frames = list(self._counters[fd].feed(data))
             for kind, _, payload in frames:
                 if kind == PING:
                     sock.send(client_frame(PONG, payload))
+                elif kind == CLOSE:
+                    raise ConnectionError(f"the server closes a socket that is being opened: {payload!r}")
             if all(kind != TEXT for kind, _, _ in frames):
                 return
         sock.send(parts.popleft())

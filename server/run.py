@@ -137,12 +137,12 @@ def _collect_seldom() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 20, 50)
 
 
 class _Server(uvicorn.Server):
-    """Closes the GraphQL operations before uvicorn cuts their connections, and is woken to stop: uvicorn's own looks ten
-    times a second whether it should, which is most of what a server costs that has nothing to do.
+    """Closes the GraphQL operations before uvicorn cuts their connections, and is woken to stop: uvicorn's own looks
+    ten times a second whether it should, which is most of what a server costs that has nothing to do.
     """
 
     def __init__(self, app: Starlette, settings: Settings) -> None:

@@ -154,6 +154,9 @@ class Connection:
                 await self._renew(event)
 
     async def _init(self, init: Init) -> None:
+        if self._timer is not None:
+            # The client has done its part in time, however long we take for ours.
+            self._timer.cancel()
         authorization = init.authorization
         if authorization is None:
             authorization = Headers(scope=self._scope).get("authorization")

@@ -161,6 +161,24 @@ async def test_who_the_peer_is_stays_on_the_connection() -> None:
     assert len(peer.connections) == 0
 
 
+async def test_an_introduction_in_time_is_not_too_late_because_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = asyncio.Event()
+
+    async def slowly(authorization: str | None) -> Principal:
+        await looked.wait()
+        return PRINCIPAL
+
+    monkeypatch.setitem(globals(), "authenticate", slowly)
+    limits = Limits(init_timeout_seconds=0.05)
+    async with served(limits) as (peer, _), served(limits) as (silent, ended):
+        peer.says(type="connection_init")
+        await ended
+        assert silent.close == (4408, "Connection initialisation timeout")
+        looked.set()
+        await peer.until(lambda: len(peer.frames) == 1)
+        assert peer.frames[0]["type"] == "connection_ack"
+
+
 async def test_the_next_event_is_pulled_only_when_the_last_one_is_written() -> None:
     async with served() as (peer, _):
         peer.says(type="connection_init")
