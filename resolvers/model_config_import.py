@@ -86,7 +86,7 @@ async def import_model_configs(context: Context, request: ImportRequest) -> Impo
         if entry.model is not None:
             require_alias(principal, entry.alias)
     async with context.store.transaction(by=principal.subject, via="import") as transaction:
-        base = Position(context.store.id, transaction.base_revision)
+        base = Position(context.store.id, await transaction.base_revision())
         if request.expected_revision not in {None, str(base)}:
             raise RevisionConflict("a model config was changed in the meantime: plan anew", base)
         entries = await apply_entries(transaction, parsed.entries, dry_run=request.dry_run)

@@ -38,7 +38,7 @@ async def seed(store: Store, *, file: Path | None, environment: Mapping[str, str
     try:
         entries = await _from_environment(environment) if file is None else await _from_file(file, environment)
         async with store.transaction(by=SUBJECT, via="seed") as transaction:
-            if transaction.base_revision != _FOUNDED:
+            if await transaction.base_revision() != _FOUNDED:
                 return False
             seeded = await apply_entries(transaction, entries)
             wrote = transaction.revision is not None

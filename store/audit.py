@@ -105,7 +105,8 @@ async def append(
         last = (0, GENESIS) if row is None else (row.sequence, row.hash)
     rows = list(_chain(events, at, *last))
     for some in chunks(rows):
-        await connection.execute(_append, some)
+        # Of several rows drivers make a loop, which costs more than one row needs.
+        connection.write(_append, some if len(some) > 1 else some[0])
 
 
 def row_hash(previous_hash: str, entry: str) -> str:

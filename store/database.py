@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, Row, create_engine, make_url
 from sqlalchemy import Connection as SyncConnection
@@ -16,6 +16,8 @@ from . import sqlite
 from .errors import StoreError, StoreUnavailable
 from .options import PATIENCE_SECONDS, DatabaseOptions
 from .threads import Threads
+
+_T = TypeVar("_T")
 
 Values = Mapping[str, Any]
 """The parameters of a statement, by name."""
@@ -37,11 +39,6 @@ class Dialect(Protocol):
 
     BEGIN_WRITE: Executable | None
     """The statement that waits for the writers before this one, where beginning the transaction does not."""
-
-    AT_ONCE: int
-    """How many statements of a brief write transaction are executed in the event loop, behind the first one: where none
-    of them waits for anything. 0 where each of them is a round trip to a server.
-    """
 
     def connect_url(self, url: URL, *, create: bool) -> URL: ...
 
@@ -66,45 +63,61 @@ class Dialect(Protocol):
     def translate(self, error: BaseException, location: str) -> StoreError: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A statement that is to be executed, with its values. `rows`: how many it has to concern, None for any number."""
+
+    statement: Executable
+    values: Values | Sequence[Values]
+    rows: int | None
+
+
 class Connection:
     """A connection in a transaction, which begins with its first statement. docs/decisions/0019 says where it works.
 
     What it does is done to its end although its task is cancelled: a driver that is left in the middle of a statement
-    has a connection that nobody can use. The first `at_once` statements after the one that begins are executed in the
-    event loop.
+    has a connection that nobody can use. After an error it does nothing more. `opening` are the statements that the
+    transaction begins with, in one go with its first one.
     """
 
-    def __init__(
-        self, engine: Engine, threads: Threads, errors: Errors, *, begin: Executable | None = None, at_once: int = 0
-    ) -> None:
+    def __init__(self, engine: Engine, threads: Threads, errors: Errors, *opening: Executable) -> None:
         self._engine = engine
         self._threads = threads
         self._errors = errors
-        self._begin = begin
-        self._at_once = at_once
+        self._opening = opening
+        self._opened: CursorResult[Any] | None = None
         self._connection: SyncConnection | None = None
+        self._writes: list[_Write] = []
+        self._failed = False
         self._committed = False
 
     async def execute(
         self, statement: Executable, values: Values | Sequence[Values] | None = None
     ) -> CursorResult[Any]:
         """Execute a statement, with its parameters, or once for each of several rows. Raises StoreError."""
-        with self._errors.translated():
-            if self._connection is not None and self._at_once > 0:
-                self._at_once -= 1
-                return self._connection.execute(statement, values)
-            return await self._threads.run(lambda: self._begun().execute(statement, values))
+        return await self._run(lambda: self._ready().execute(statement, values))
+
+    def write(self, statement: Executable, values: Values | Sequence[Values], *, rows: int | None = None) -> None:
+        """Have a statement executed before the next one that is waited for, or the commit, and in one go with it: that
+        one raises its errors. `rows` is how many it has to concern, else StoreUnavailable is raised; None: any number.
+        """
+        self._writes.append(_Write(statement, values, rows))
+
+    async def opened(self) -> CursorResult[Any]:
+        """What the last of the `opening` statements gave; they are executed now if they were not. Raises StoreError."""
+        if self._opened is None:
+            await self._run(self._begun)
+        assert self._opened is not None  # noqa: S101 - whoever asks has given some
+        return self._opened
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         """All rows of the last statement that the connection is needed for. Raises StoreError."""
-        with self._errors.translated():
-            return await self._threads.run(lambda: self._rows(statement, values))
+        return await self._run(lambda: self._rows(statement, values))
 
     async def commit(self, after_commit: Callable[[], None] | None) -> None:
-        """End the transaction. `after_commit` is called once that happened, cancelled or not."""
+        """End the transaction. `after_commit` is called once that happened, cancelled or not. Raises StoreError."""
         try:
-            with self._errors.translated():
-                await self._threads.run(self._commit)
+            await self._run(self._commit)
         finally:
             if self._committed and after_commit is not None:
                 after_commit()
@@ -114,21 +127,42 @@ class Connection:
         if self._connection is not None and not self._connection.closed:
             await self._threads.run(self._close)
 
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        if self._failed:
+            raise StoreUnavailable("the transaction failed before its end, nothing of it was written; try again")
+        try:
+            with self._errors.translated():
+                return await self._threads.run(work)
+        except BaseException:
+            # The database may have ended the transaction by itself (a full disk); a later statement would stand alone.
+            self._failed = True
+            raise
+
     def _begun(self) -> SyncConnection:
         if self._connection is None:
             self._connection = self._engine.connect()
-            if self._begin is not None:
-                self._connection.execute(self._begin)
+            for statement in self._opening:
+                self._opened = self._connection.execute(statement)
         return self._connection
 
+    def _ready(self) -> SyncConnection:
+        """The connection with nothing left that was to be written before."""
+        connection = self._begun()
+        writes, self._writes = self._writes, []
+        for write in writes:
+            result = connection.execute(write.statement, write.values)
+            if write.rows not in {None, result.rowcount}:
+                raise StoreUnavailable("what was to be written was changed meanwhile, nothing was written; try again")
+        return connection
+
     def _rows(self, statement: Executable, values: Values | None) -> Sequence[Row[Any]]:
-        rows = self._begun().execute(statement, values).all()
+        rows = self._ready().execute(statement, values).all()
         self._close()
         return rows
 
     def _commit(self) -> None:
-        if self._connection is not None:
-            self._connection.commit()
+        if self._connection is not None or self._writes:
+            self._ready().commit()
             self._committed = True
             self._close()
 
@@ -192,16 +226,14 @@ class Database:
 
     @asynccontextmanager
     async def write(
-        self, after_commit: Callable[[], None] | None = None, *, brief: bool = False
+        self, after_commit: Callable[[], None] | None = None, *, opening: Executable | None = None
     ) -> AsyncIterator[Connection]:
         """A write transaction: serialised with all others from its begin, committed at the end, rolled back by any
         exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it.
-
-        `brief` says that its statements are about few rows, which they find by their keys.
+        `opening` is a statement to begin with: see `Connection.opened`.
         """
-        at_once = self._dialect.AT_ONCE if brief else 0
-        begin = self._dialect.BEGIN_WRITE
-        writing = Connection(self._writers, self._threads, self._errors, begin=begin, at_once=at_once)
+        statements = [each for each in (self._dialect.BEGIN_WRITE, opening) if each is not None]
+        writing = Connection(self._writers, self._threads, self._errors, *statements)
         async with self._writer_lock, self._using(writing) as connection:
             yield connection
             # An exception does not come here.

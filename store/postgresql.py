@@ -111,8 +111,6 @@ WRITE_OPTIONS: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
 # the listeners when the transaction commits, and never when it does not; here it costs no statement of its own.
 BEGIN_WRITE: Executable | None = text(f"SELECT pg_notify('{CHANNEL}', '') FROM store_meta FOR UPDATE")  # noqa: S608 - a constant
 
-AT_ONCE = 0
-
 
 def lock_for_migration(connection: Connection) -> None:
     """Wait until nobody else migrates this database or writes to it, and keep it so to the transaction's end."""

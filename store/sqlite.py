@@ -28,9 +28,6 @@ READ_OPTIONS: Mapping[str, Any] = {"begin": "BEGIN"}
 WRITE_OPTIONS: Mapping[str, Any] = {"begin": "BEGIN IMMEDIATE"}
 # BEGIN IMMEDIATE has waited already.
 BEGIN_WRITE: Executable | None = None
-# A writer that has the lock waits for nothing before its commit, and a look at few rows takes less time than a switch
-# between threads. A transaction that has more to do goes on in a thread, so that the event loop has its turns.
-AT_ONCE = 16
 
 _BUSY_TIMEOUT_SECONDS = 5.0
 # The listener asks in the event loop.

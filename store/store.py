@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Row, select, true
+from sqlalchemy import Row, select
 
 from . import tracing
 from .access import Access, AccessState
 from .api_keys import ApiKeys
-from .audit import GENESIS, AuditLog, last_row
+from .audit import AuditLog
 from .change_log import find_changes, find_config, find_configs, find_versions, read_log
 from .commits import follow_commits
 from .components import Components
@@ -30,16 +30,11 @@ from .rotation import SealedRows
 from .secrets import Keyring
 from .sessions import Sessions
 from .tables import model_configs, store_meta
-from .transaction import Transaction, open_secrets
+from .transaction import Transaction, beginning, open_secrets
 
 logger = logging.getLogger(__name__)
 
 _read_meta = select(store_meta)
-# What every writer needs to know, in one statement.
-_audit = last_row.subquery("audit")
-_beginning = select(
-    store_meta, _audit.c.sequence.label("audit_sequence"), _audit.c.hash.label("audit_hash")
-).select_from(store_meta.outerjoin(_audit, true()))
 
 
 async def open_store(url: str, keyring: Keyring, options: DatabaseOptions | None = None) -> Store:
@@ -116,17 +111,8 @@ class Store:
                 self._call_back()
 
         with tracing.writing() as committed:
-            async with self._database.write(after_commit, brief=True) as connection:
-                base = (await connection.execute(_beginning)).one()
-                self._saw(base)
-                transaction = Transaction(
-                    connection,
-                    self._keyring,
-                    base_revision=base.revision,
-                    last_audit_row=(base.audit_sequence or 0, base.audit_hash or GENESIS),
-                    by=by,
-                    via=via,
-                )
+            async with self._database.write(after_commit, opening=beginning) as connection:
+                transaction = Transaction(connection, self._keyring, began=self._saw, by=by, via=via)
                 yield transaction
                 await transaction.complete()
 

@@ -89,6 +89,7 @@ async def test_who_gets_no_connection_in_time_is_told_so_and_gets_one_later(path
     options = DatabaseOptions(pool_size=1, connect_timeout_seconds=0.05, statement_timeout_seconds=0.0)
     store = await open_store(f"sqlite:///{path}", KEYRING, options)
     async with store.transaction(by="x") as transaction:
+        await transaction.base_revision()
         assert store.pool == PoolUse(in_use=1, size=1)
         with pytest.raises(StoreUnavailable, match="no connection became free in time"):
             await store.revision()
@@ -201,8 +202,10 @@ async def test_nothing_is_committed_after_a_statement_failed(store: Store, path:
     async def write() -> None:
         async with store.transaction(by="x") as transaction:
             await transaction.create(ModelConfigDraft(alias="a"))
+            await transaction.create(ModelConfigDraft(alias="b"))
             with pytest.raises(StoreError):
-                await transaction.create(ModelConfigDraft(alias="b"))
+                # What was written is sent with the next thing that is read.
+                await transaction.find(alias="b")
             with pytest.raises(StoreUnavailable, match="failed"):
                 await transaction.create(ModelConfigDraft(alias="c"))
 
