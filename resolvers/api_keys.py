@@ -9,6 +9,7 @@ import secrets
 import string
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from ..store import AliasPatterns, ApiKey, AuditAction, Store, StoreError
 from .access import ALL_SCOPES, API_KEY, Context, Principal, Scope
@@ -89,7 +90,13 @@ def why_useless(key: ApiKey | None, now: datetime) -> str | None:
 
 def known_scopes(key: ApiKey) -> frozenset[Scope]:
     """What a key permits; a newer version may have stored scopes that this one does not know."""
-    return frozenset(scope for scope in Scope if scope.value in key.scopes)
+    return _known(key.scopes)
+
+
+@lru_cache(maxsize=256)
+def _known(names: frozenset[str]) -> frozenset[Scope]:
+    """One set for all connections: each would hold its own for as long as it lives. There are few of them."""
+    return frozenset(scope for scope in Scope if scope.value in names)
 
 
 def key_principal(key: ApiKey, now: datetime) -> Principal:

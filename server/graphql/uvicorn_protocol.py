@@ -97,6 +97,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close":
             self.writable.set()
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            # They are of no use any more, and a socket lives for months: 3 KiB of each.
+            del self.request, self.response
 
     async def run_asgi(self) -> None:
         extensions: dict[str, Any] = self.scope["extensions"]
