@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, Row, create_engine, make_url
+from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, Row, create_engine, event, make_url
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -28,17 +28,14 @@ class Dialect(Protocol):
 
     DRIVER_ERROR: type[Exception]
 
-    LOOK_OPTIONS: Mapping[str, Any]
-    """Execution options of single statements that only read: without a transaction around them."""
+    BEGIN_READ: str
+    """The statement that begins a transaction that only reads."""
 
-    READ_OPTIONS: Mapping[str, Any]
-    """Execution options of transactions that only read."""
+    BEGIN_WRITE: str
+    """The statement that begins a transaction that writes, once the writers before it have ended."""
 
-    WRITE_OPTIONS: Mapping[str, Any]
-    """Execution options of transactions that write."""
-
-    BEGIN_WRITE: Executable | None
-    """The statement that waits for the writers before this one, where beginning the transaction does not."""
+    BEGIN_MIGRATION: str
+    """The statement that begins a transaction which `lock_for_migration` is to be called in."""
 
     def connect_url(self, url: URL, *, create: bool) -> URL: ...
 
@@ -76,11 +73,11 @@ class Connection:
     """A connection in a transaction, which begins with its first statement. docs/decisions/0019 says where it works.
 
     What it does is done to its end although its task is cancelled: a driver that is left in the middle of a statement
-    has a connection that nobody can use. After an error it does nothing more. `opening` are the statements that the
-    transaction begins with, in one go with its first one.
+    has a connection that nobody can use. After an error it does nothing more. `opening` is a statement that is executed
+    before its first one, in one go with it.
     """
 
-    def __init__(self, engine: Engine, threads: Threads, errors: Errors, *opening: Executable) -> None:
+    def __init__(self, engine: Engine, threads: Threads, errors: Errors, opening: Executable | None = None) -> None:
         self._engine = engine
         self._threads = threads
         self._errors = errors
@@ -104,10 +101,10 @@ class Connection:
         self._writes.append(_Write(statement, values, rows))
 
     async def opened(self) -> CursorResult[Any]:
-        """What the last of the `opening` statements gave; they are executed now if they were not. Raises StoreError."""
+        """What `opening` gave, which is executed now if it was not. Raises StoreError."""
         if self._opened is None:
             await self._run(self._begun)
-        assert self._opened is not None  # noqa: S101 - whoever asks has given some
+        assert self._opened is not None  # noqa: S101 - whoever asks has given one
         return self._opened
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
@@ -141,8 +138,8 @@ class Connection:
     def _begun(self) -> SyncConnection:
         if self._connection is None:
             self._connection = self._engine.connect()
-            for statement in self._opening:
-                self._opened = self._connection.execute(statement)
+            if self._opening is not None:
+                self._opened = self._connection.execute(self._opening)
         return self._connection
 
     def _ready(self) -> SyncConnection:
@@ -192,9 +189,10 @@ class Database:
         self._dialect = dialect
         self._options = options
         self._engine = _engine(dialect, parsed, options, pool_size=options.pool_size, max_overflow=0)
-        self._lookers = self._engine.execution_options(**dialect.LOOK_OPTIONS)
-        self._readers = self._engine.execution_options(**dialect.READ_OPTIONS)
-        self._writers = self._engine.execution_options(**dialect.WRITE_OPTIONS)
+        # A single statement needs no transaction around it.
+        self._lookers = self._engine.execution_options(begin=None)
+        self._readers = self._engine.execution_options(begin=dialect.BEGIN_READ)
+        self._writers = self._engine.execution_options(begin=dialect.BEGIN_WRITE)
         self._threads = Threads(options.pool_size)
         self._free = asyncio.Semaphore(options.pool_size)
         self._patience_seconds = options.connect_timeout_seconds + options.statement_timeout_seconds
@@ -232,8 +230,7 @@ class Database:
         exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it.
         `opening` is a statement to begin with: see `Connection.opened`.
         """
-        statements = [each for each in (self._dialect.BEGIN_WRITE, opening) if each is not None]
-        writing = Connection(self._writers, self._threads, self._errors, *statements)
+        writing = Connection(self._writers, self._threads, self._errors, opening)
         async with self._writer_lock, self._using(writing) as connection:
             yield connection
             # An exception does not come here.
@@ -289,7 +286,8 @@ def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection
         options = DatabaseOptions(statement_timeout_seconds=0.0, lock_timeout_seconds=PATIENCE_SECONDS)
     with Errors(dialect, dialect.location(parsed)).translated():
         engine = _engine(dialect, parsed, options, create=write, poolclass=NullPool)
-        with engine.execution_options(**dialect.WRITE_OPTIONS if write else dialect.READ_OPTIONS).begin() as connection:
+        begin = dialect.BEGIN_MIGRATION if write else dialect.BEGIN_READ
+        with engine.execution_options(begin=begin).begin() as connection:
             if write:
                 dialect.lock_for_migration(connection)
             yield connection
@@ -300,7 +298,15 @@ def _engine(dialect: Dialect, url: URL, options: DatabaseOptions, *, create: boo
     arguments = {**dialect.engine_arguments(url, options), "hide_parameters": True, **pool}
     engine = create_engine(dialect.connect_url(url, create=create), **arguments)
     dialect.configure(engine, options, prepare=create)
+    event.listen(engine, "begin", _begin)
     return engine
+
+
+def _begin(connection: SyncConnection) -> None:
+    """The drivers begin no transaction by themselves: SQLAlchemy says where one begins, and the engine's option how."""
+    statement = connection.get_execution_options()["begin"]
+    if statement is not None:
+        connection.exec_driver_sql(statement)
 
 
 def database_location(url: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from select import POLLIN, poll
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, Executable, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, event, inspect, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -50,7 +50,8 @@ def location(url: URL) -> str:
 def engine_arguments(url: URL, options: DatabaseOptions) -> dict[str, Any]:
     """What SQLAlchemy is told."""
     return {
-        "connect_args": connect_arguments(url, options),
+        # psycopg would begin a transaction by itself, which is a round trip of its own.
+        "connect_args": {**connect_arguments(url, options), "autocommit": True},
         "use_native_hstore": False,
     }
 
@@ -84,7 +85,6 @@ def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> Non
         ):
             cursor.execute("SELECT set_config(%s, %s, false)", (name, str(round(seconds * 1000))))
         cursor.close()
-        connection.commit()
 
     @event.listens_for(engine, "checkout")
     def on_checkout(connection: Any, _: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
@@ -99,24 +99,23 @@ def _says_something(file: int) -> bool:
     return bool(poller.poll(0))
 
 
-LOOK_OPTIONS: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
-
 # Under REPEATABLE READ all that a transaction reads is of the moment of its first statement.
-READ_OPTIONS: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # Under READ COMMITTED each statement after the lock sees what the writers before have committed.
-WRITE_OPTIONS: Mapping[str, Any] = {"isolation_level": "READ COMMITTED"}
+BEGIN_MIGRATION = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 # The lock of the one counter row makes the order of commits the order of revisions. The notification is delivered to
 # the listeners when the transaction commits, and never when it does not; here it costs no statement of its own.
-BEGIN_WRITE: Executable | None = text(f"SELECT pg_notify('{CHANNEL}', '') FROM store_meta FOR UPDATE")  # noqa: S608 - a constant
+_LOCK = f"SELECT pg_notify('{CHANNEL}', '') FROM store_meta FOR UPDATE"  # noqa: S608 - a constant
+BEGIN_WRITE = f"{BEGIN_MIGRATION}; {_LOCK}"
 
 
 def lock_for_migration(connection: Connection) -> None:
     """Wait until nobody else migrates this database or writes to it, and keep it so to the transaction's end."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-    if BEGIN_WRITE is not None and inspect(connection).has_table("store_meta"):
-        connection.execute(BEGIN_WRITE)
+    if inspect(connection).has_table("store_meta"):
+        connection.exec_driver_sql(_LOCK)
 
 
 async def listen(

@@ -6,14 +6,14 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, Executable, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -22,12 +22,10 @@ from .options import DatabaseOptions
 
 DRIVER_ERROR: type[Exception] = sqlite3.Error
 
-LOOK_OPTIONS: Mapping[str, Any] = {"begin": None}
-READ_OPTIONS: Mapping[str, Any] = {"begin": "BEGIN"}
+BEGIN_READ = "BEGIN"
 # Takes the database's one write lock at once, instead of failing later on because another writer was between.
-WRITE_OPTIONS: Mapping[str, Any] = {"begin": "BEGIN IMMEDIATE"}
-# BEGIN IMMEDIATE has waited already.
-BEGIN_WRITE: Executable | None = None
+BEGIN_WRITE = "BEGIN IMMEDIATE"
+BEGIN_MIGRATION = BEGIN_WRITE
 
 _BUSY_TIMEOUT_SECONDS = 5.0
 # The listener asks in the event loop.
@@ -58,7 +56,7 @@ def location(url: URL) -> str:
 
 def engine_arguments(_url: URL, _options: DatabaseOptions) -> dict[str, Any]:
     """What SQLAlchemy is told."""
-    # sqlite3 opens a transaction by itself before some statements and not before others; `configure` says it instead.
+    # sqlite3 would open a transaction by itself before some statements and not before others.
     # A connection is used in one thread after the other.
     return {"connect_args": {"isolation_level": None, "check_same_thread": False, "factory": _Connection}}
 
@@ -91,9 +89,7 @@ class _Cursor(sqlite3.Cursor):
 
 
 def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> None:
-    """Set up each connection of an engine, and let SQLAlchemy say where transactions begin: with the statement that is
-    the execution option `begin`. `prepare` also makes the settings that the file keeps.
-    """
+    """Set up each connection of an engine. `prepare` also makes the settings that the file keeps."""
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
@@ -106,12 +102,6 @@ def configure(engine: Engine, options: DatabaseOptions, *, prepare: bool) -> Non
         if prepare:
             _use_write_ahead_log(cursor, options.lock_timeout_seconds or _BUSY_TIMEOUT_SECONDS)
         cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        statement = connection.get_execution_options()["begin"]
-        if statement is not None:
-            connection.exec_driver_sql(statement)
 
 
 def lock_for_migration(_connection: Connection) -> None:
