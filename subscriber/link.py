@@ -35,11 +35,25 @@ from .token import Renewal, TokenSource
 from .waiting import run_together
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from websockets.asyncio.client import ClientConnection
 
     from .timing import Timing
 
 logger = logging.getLogger(__name__)
+
+
+_imported = False
+
+
+def _import_open_socket() -> Callable[[str, Timing], AbstractAsyncContextManager[ClientConnection]]:
+    """The first time this takes as long as the import of all the rest of the subscriber."""
+    global _imported  # noqa: PLW0603 - says that the import is over, which sys.modules does not
+    from .connection import open_socket
+
+    _imported = True
+    return open_socket
 
 
 class Operation(Interface):
@@ -156,9 +170,8 @@ class Link:
 
     async def _session(self) -> None:
         """Live one socket's life. Always ends in an exception: a LinkError unless it is a bug."""
-        from .connection import open_socket
-
         token = await self._token.get()
+        open_socket = _import_open_socket() if _imported else await asyncio.to_thread(_import_open_socket)
         async with open_socket(self._url, self._timing) as socket:
             self._socket = socket
             protocol = Protocol()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from modelwire.subscriber import DynamicModelProvider
+from modelwire.subscriber.address import websocket_url
 from modelwire.subscriber.cache import CacheFile, Entry
-from modelwire.subscriber.connection import websocket_url
 from modelwire.subscriber.events import config
 from modelwire.subscriber.model import LiteLlm
 from modelwire.subscriber.replica import AliasReplica
