@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, Row, create_engine, event, make_url
+from sqlalchemy import URL, CursorResult, Engine, Executable, NullPool, QueuePool, Row, create_engine, make_url
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -73,14 +73,19 @@ class Connection:
     """A connection in a transaction, which begins with its first statement. docs/decisions/0019 says where it works.
 
     What it does is done to its end although its task is cancelled: a driver that is left in the middle of a statement
-    has a connection that nobody can use. After an error it does nothing more. `opening` is a statement that is executed
-    before its first one, in one go with it.
+    has a connection that nobody can use. After an error it does nothing more.
+
+    `begin` is the statement that begins the transaction, None where a single statement needs none around it. `opening`
+    is one that is executed before its first one, in one go with it.
     """
 
-    def __init__(self, engine: Engine, threads: Threads, errors: Errors, opening: Executable | None = None) -> None:
+    def __init__(
+        self, engine: Engine, threads: Threads, errors: Errors, begin: str | None, opening: Executable | None = None
+    ) -> None:
         self._engine = engine
         self._threads = threads
         self._errors = errors
+        self._begin = begin
         self._opening = opening
         self._opened: CursorResult[Any] | None = None
         self._connection: SyncConnection | None = None
@@ -138,6 +143,8 @@ class Connection:
     def _begun(self) -> SyncConnection:
         if self._connection is None:
             self._connection = self._engine.connect()
+            if self._begin is not None:
+                self._connection.exec_driver_sql(self._begin)
             if self._opening is not None:
                 self._opened = self._connection.execute(self._opening)
         return self._connection
@@ -189,10 +196,6 @@ class Database:
         self._dialect = dialect
         self._options = options
         self._engine = _engine(dialect, parsed, options, pool_size=options.pool_size, max_overflow=0)
-        # A single statement needs no transaction around it.
-        self._lookers = self._engine.execution_options(begin=None)
-        self._readers = self._engine.execution_options(begin=dialect.BEGIN_READ)
-        self._writers = self._engine.execution_options(begin=dialect.BEGIN_WRITE)
         self._threads = Threads(options.pool_size)
         self._free = asyncio.Semaphore(options.pool_size)
         self._patience_seconds = options.connect_timeout_seconds + options.statement_timeout_seconds
@@ -213,13 +216,14 @@ class Database:
 
     async def rows(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         """What one statement reads, which is of one moment by itself. It does not wait for the writer."""
-        async with self._using(Connection(self._lookers, self._threads, self._errors)) as connection:
+        async with self._using(Connection(self._engine, self._threads, self._errors, None)) as connection:
             return await connection.rows(statement, values)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """A read transaction: all that is read in it is of one moment. It does not wait for the writer."""
-        async with self._using(Connection(self._readers, self._threads, self._errors)) as connection:
+        begin = self._dialect.BEGIN_READ
+        async with self._using(Connection(self._engine, self._threads, self._errors, begin)) as connection:
             yield connection
 
     @asynccontextmanager
@@ -230,7 +234,7 @@ class Database:
         exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it.
         `opening` is a statement to begin with: see `Connection.opened`.
         """
-        writing = Connection(self._writers, self._threads, self._errors, opening)
+        writing = Connection(self._engine, self._threads, self._errors, self._dialect.BEGIN_WRITE, opening)
         async with self._writer_lock, self._using(writing) as connection:
             yield connection
             # An exception does not come here.
@@ -286,8 +290,8 @@ def synchronous_transaction(url: str, *, write: bool) -> Iterator[SyncConnection
         options = DatabaseOptions(statement_timeout_seconds=0.0, lock_timeout_seconds=PATIENCE_SECONDS)
     with Errors(dialect, dialect.location(parsed)).translated():
         engine = _engine(dialect, parsed, options, create=write, poolclass=NullPool)
-        begin = dialect.BEGIN_MIGRATION if write else dialect.BEGIN_READ
-        with engine.execution_options(begin=begin).begin() as connection:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(dialect.BEGIN_MIGRATION if write else dialect.BEGIN_READ)
             if write:
                 dialect.lock_for_migration(connection)
             yield connection
@@ -298,15 +302,7 @@ def _engine(dialect: Dialect, url: URL, options: DatabaseOptions, *, create: boo
     arguments = {**dialect.engine_arguments(url, options), "hide_parameters": True, **pool}
     engine = create_engine(dialect.connect_url(url, create=create), **arguments)
     dialect.configure(engine, options, prepare=create)
-    event.listen(engine, "begin", _begin)
     return engine
-
-
-def _begin(connection: SyncConnection) -> None:
-    """The drivers begin no transaction by themselves: SQLAlchemy says where one begins, and the engine's option how."""
-    statement = connection.get_execution_options()["begin"]
-    if statement is not None:
-        connection.exec_driver_sql(statement)
 
 
 def database_location(url: str) -> str:
