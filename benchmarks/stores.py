@@ -1,4 +1,8 @@
-"""Databases with much in them, made by SQL: as a server that ran for years would have left them."""
+"""Databases with much in them, made by SQL: as a server that ran for long would have left them.
+
+Nothing of it is old enough to be forgotten, and PostgreSQL has seen to it and written it to the disk: else the server
+would compact the log, and PostgreSQL vacuum it, while they are measured.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -29,9 +34,9 @@ _COLUMNS = (
 _FILL_LOG = """
 INSERT INTO model_config_changes ({columns})
 SELECT {id}, v.n, {base} + (c.n - 1) * {versions} + v.n, CASE v.n WHEN 1 THEN 'create' ELSE 'update' END,
-  CASE v.n WHEN 1 THEN NULL ELSE {alias} END, '2026-01-01 00:00:00+00:00', 'api_key:benchmark', {alias}, 'An agent',
+  CASE v.n WHEN 1 THEN NULL ELSE {alias} END, '{now}', 'api_key:benchmark', {alias}, 'An agent',
   'openai', 'gpt-4o-mini', 'https://models.example/v1', '{{"type": "none", "fields": {{}}, "hints": {{}}}}',
-  '{{"temperature": 0.5, "max_tokens": 1000}}', '[]', '2026-01-01 00:00:00+00:00', 'api_key:benchmark'
+  '{{"temperature": 0.5, "max_tokens": 1000}}', '[]', '{now}', 'api_key:benchmark'
 FROM {configs_series} AS c CROSS JOIN {versions_series} AS v
 """
 _FILL_HEADS = (
@@ -56,7 +61,10 @@ def fill(settings: Settings, *, configs: int, versions: int) -> None:
     else:
         with psycopg.connect(url) as connection:
             _fill(connection, configs, versions, id_="lpad(c.n::text, 20, '0')", alias="'filled-' || c.n")
-            connection.execute("ANALYZE")
+            connection.commit()
+            connection.autocommit = True
+            connection.execute("VACUUM (ANALYZE)")
+            connection.execute("CHECKPOINT")
 
 
 def _fill(
@@ -69,6 +77,7 @@ def _fill(
         "columns": _COLUMNS,
         "id": id_,
         "alias": alias,
+        "now": datetime.now(UTC).isoformat(" ", "seconds"),
         "base": row[0],
         "configs": configs,
         "versions": versions,
