@@ -142,6 +142,10 @@ async def test_a_config_that_is_no_longer_current_cannot_be_written(store: Store
             await transaction.delete(old)
     assert await store.find(id=old.id) == new
     async with store.transaction(by="x") as transaction:
+        # It was not looked for in this transaction.
+        with pytest.raises(ValueError, match="version 1"):
+            await transaction.update(old, ModelConfigDraft(alias="c"))
+        assert transaction.revision is None
         await transaction.delete(new)
         with pytest.raises(ValueError, match="version 2"):
             await transaction.update(new, ModelConfigDraft(alias="c"))

@@ -60,6 +60,23 @@ async def test_an_update_takes_seven_statements(store: Store, config: ModelConfi
     assert config.version == 3
 
 
+async def test_an_update_goes_to_a_thread_twice(
+    store: Store, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it reads, and with its commit: each switch between threads costs as much as a statement."""
+    threads = store._database._threads
+    works: list[Any] = []
+    run = threads.run
+
+    async def counted(work: Any) -> Any:
+        works.append(work)
+        return await run(work)
+
+    monkeypatch.setattr(threads, "run", counted)
+    assert (await change(store, config)).version == 2
+    assert len(works) == 2, works
+
+
 async def test_a_look_at_the_log_or_at_an_api_key_takes_one_statement(store: Store) -> None:
     key = ApiKey(
         id="k",

@@ -191,6 +191,24 @@ async def test_a_row_that_cannot_be_read_is_corrupt(store: Store, path: Path, ch
             await store.find(alias="a")
 
 
+async def test_nothing_is_committed_when_the_head_is_not_the_one_that_was_read(store: Store, path: Path) -> None:
+    config = await create(store, "a")
+    with raw(path) as connection:
+        connection.execute(
+            "CREATE TRIGGER moved AFTER INSERT ON model_config_changes BEGIN DELETE FROM model_configs; END"
+        )
+
+    async def write() -> None:
+        async with store.transaction(by="x") as transaction:
+            await transaction.update(config, ModelConfigDraft(alias="a", description="new"))
+
+    with pytest.raises(StoreUnavailable, match="changed meanwhile, nothing was written; try again"):
+        await write()
+    assert await store.find(id=config.id) == config
+    assert await store.revision() == config.revision
+    assert (await store.audit_log.page(first=1))[0].details["version"] == 1
+
+
 async def test_nothing_is_committed_after_a_statement_failed(store: Store, path: Path) -> None:
     """Also when the writer caught the error: SQLite may have ended the transaction, and the rest would stand alone."""
     with raw(path) as connection:
