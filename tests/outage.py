@@ -25,6 +25,5 @@ async def away(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[N
             lambda error, location: StoreUnavailable(f"{location} is away"),
         )
         # What both drivers are reached through.
-        for engine in (store._database._lookers, store._database._readers, store._database._writers):
-            patch.setattr(engine, "connect", refuse)
+        patch.setattr(store._database._engine, "connect", refuse)
         yield

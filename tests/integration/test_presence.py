@@ -115,8 +115,8 @@ async def test_a_storm_of_connects_is_few_transactions(
             nonlocal commits
             commits += 1
 
-        writers = server.services.store._database._writers
-        event.listen(writers, "commit", count)
+        engine = server.services.store._database._engine
+        event.listen(engine, "commit", count)
         loop = asyncio.get_running_loop()
         begin, few = loop.time(), asyncio.Semaphore(50)
 
@@ -131,7 +131,7 @@ async def test_a_storm_of_connects_is_few_transactions(
         # One a second, but for what one transaction does not hold, and for what else is written now and then.
         assert 0 < commits <= 2 * (loop.time() - begin) + connects / presence.BATCH_COMPONENTS + 2
         assert commits < connects / 5
-        event.remove(writers, "commit", count)
+        event.remove(engine, "commit", count)
 
 
 async def greeted(server: LiveServer, number: int) -> ClientConnection:
