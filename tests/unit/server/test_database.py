@@ -5,7 +5,7 @@ import base64
 import sqlite3
 import stat
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 
@@ -165,14 +165,9 @@ async def test_who_makes_the_first_key_waits_for_others_longer_than_requests_do(
         settings = settings.model_copy(update={"database_url": request.getfixturevalue("postgres_url")})
         hold = partial(hold_row, settings.database_url)
 
-    with ExitStack() as stack:
-
-        def prepare_and_hold(settings: Settings) -> object:
-            prepared = prepare_database(settings)
-            stack.enter_context(hold())
-            return prepared
-
-        monkeypatch.setattr(app, "prepare_database", prepare_and_hold)
+    prepared = prepare_database(settings)
+    monkeypatch.setattr(app, "prepare_database", lambda _settings: prepared)
+    with hold():
         starting = asyncio.create_task(app.prepare(settings))
         await until(lambda: waiting() or starting.done(), HANG_SECONDS)
         assert not starting.done(), starting.exception()
