@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelwire.server import run
 from modelwire.server.app import Start, create_app
 from modelwire.server.database import StartError
 from modelwire.server.run import _listen, _Server, announce, run_server
@@ -43,6 +46,20 @@ def test_no_answer_waits_for_the_acknowledgement_of_the_one_before(tmp_path: Pat
 def test_the_server_is_as_patient_with_components_as_they_are_with_it(tmp_path: Path) -> None:
     given = settings(tmp_path)
     assert _Server(create_app(given, None), given).config.ws_ping_timeout == Timing().silence_seconds
+
+
+async def test_a_signal_wakes_the_server_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "TICK_SECONDS", 3600.0)
+    given = settings(tmp_path)
+    server = _Server(create_app(given, None), given)
+    server.config.load()
+    server._loop = asyncio.get_running_loop()
+    running = asyncio.create_task(server.main_loop())
+    await asyncio.sleep(0)
+    assert not running.done()
+    server.handle_exit(signal.SIGTERM, None)
+    async with asyncio.timeout(120):
+        await running
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
