@@ -198,7 +198,10 @@ class Presence:
     async def _compare(self) -> None:
         present = await self._store.components.present(self._server)
         self._gone |= present - self._states.keys()
-        for id_ in self._states.keys() - present:
+        absent = self._states.keys() - present
+        # What connected to another server later, with a socket more or in the place of one that is dead, is that one's.
+        lost = absent - await self._store.components.online(absent, now=datetime.now(UTC)) if absent else absent
+        for id_ in lost & self._states.keys():
             self._states[id_].begin_anew()
             self._changed[id_] = self._states[id_]
         self._doubted = False

@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, Table, case, delete, func, insert, or_, select, true, tuple_, update
 
 from .chunks import chunks
 from .component_lists import BindingsOf, ComponentListing, bindings_page, components_page, rollouts
-from .component_records import Acknowledgement, Binding, Component, Outcome, PresenceBatch, Rollout
+from .component_records import Acknowledgement, Binding, Bound, Component, Outcome, PresenceBatch, Rollout
 from .database import Connection, Database
 from .records import AliasPatterns
 from .tables import acknowledgements, bindings, component_servers, components, store_meta
@@ -35,21 +36,24 @@ class Components:
     async def write(self, batch: PresenceBatch) -> None:
         """Note all that a server process knows anew, in one transaction, and that it is there until `lease_until`.
 
-        A component that connected begins without bindings. Of what was acknowledged the newest version counts, and the
-        newest that was applied. `gone` are marked as disconnected unless another server has them by now.
+        A component that connected begins without bindings, but for those to another server that holds it, too. Of what
+        was acknowledged the newest version counts, and the newest that was applied. `gone` are marked as disconnected
+        unless another server holds them.
         """
+        others = _others(batch.server, batch.at)
         async with self._database.write() as connection:
             await _lease(connection, batch)
+            # Null: of a version that did not note it.
+            not_of_others = or_(bindings.c.server.is_(None), bindings.c.server.not_in(others))
             ids = [component.id for component in batch.connected]
-            await _delete(connection, bindings, ["component_id"], ids)
+            await _delete(connection, bindings, ["component_id"], ids, not_of_others)
             rows = [_component_row(component, batch.server) for component in batch.connected]
             await _replace(connection, components, ["id"], rows)
-            await _delete(connection, bindings, ["component_id", "reference"], batch.unbound)
-            await _replace(connection, bindings, ["component_id", "reference"], [_row(each) for each in batch.bound])
+            await _delete(connection, bindings, ["component_id", "reference"], batch.unbound, not_of_others)
+            bound = [_binding_row(each, batch.server) for each in batch.bound]
+            await _replace(connection, bindings, ["component_id", "reference"], bound)
             for some in chunks(sorted(batch.gone)):
-                mine = (components.c.id.in_(some), components.c.server == batch.server)
-                gone = {"server": None, "disconnected_at": batch.at}
-                await connection.execute(update(components).where(*mine).values(gone))
+                await _release(connection, batch.server, components.c.id.in_(some), at=batch.at)
             await _acknowledge(connection, batch.acknowledgements)
             await _note_change(connection, batch.concerned)
 
@@ -59,10 +63,20 @@ class Components:
             await _disconnect(connection, server, at)
 
     async def present(self, server: str) -> frozenset[str]:
-        """The ids of the components that are noted as connected to a server process."""
+        """The ids of the components that are noted as connected to a server process last."""
         async with self._database.read() as connection:
             found = await connection.execute(select(components.c.id).where(components.c.server == server))
             return frozenset(row.id for row in found)
+
+    async def online(self, ids: Collection[str], *, now: datetime) -> frozenset[str]:
+        """Those of these components that are noted as connected to any server process whose lease goes on."""
+        holding = select(component_servers.c.id).where(component_servers.c.lease_until > now)
+        async with self._database.read() as connection:
+            found: set[str] = set()
+            for some in chunks(sorted(ids)):
+                held = select(components.c.id).where(components.c.id.in_(some), components.c.server.in_(holding))
+                found.update((await connection.execute(held)).scalars())
+            return frozenset(found)
 
     async def has(self, id: str) -> bool:  # noqa: A002 - the API's name
         """Whether there is a component with this id, connected or not."""
@@ -129,9 +143,34 @@ async def _lease(connection: Connection, batch: PresenceBatch) -> None:
 
 
 async def _disconnect(connection: Connection, server: str, at: datetime) -> None:
-    left = {"server": None, "disconnected_at": at, "revision": await _next_revision(connection)}
-    await connection.execute(update(components).where(components.c.server == server).values(left))
+    await _release(connection, server, true(), at=at, revision=await _next_revision(connection))
     await connection.execute(delete(component_servers).where(component_servers.c.id == server))
+
+
+async def _release(
+    connection: Connection, server: str, which: ColumnElement[bool], *, at: datetime, **noted: int
+) -> None:
+    """Note that a server process holds some components no more. They are another's that sent them something, and what
+    this one sent is forgotten then; else they are disconnected, and keep what they had.
+    """
+    heir = (
+        select(func.min(bindings.c.server))
+        .where(bindings.c.component_id == components.c.id, bindings.c.server.in_(_others(server, at)))
+        .scalar_subquery()
+    )
+    left = {"server": heir, "disconnected_at": case((heir.is_(None), at)), **noted}
+    await connection.execute(update(components).where(which, components.c.server == server).values(left))
+    elsewhere = (which, components.c.server.is_not(None), components.c.server != server)
+    if noted:
+        sent = select(bindings.c.component_id).where(bindings.c.server == server)
+        await connection.execute(update(components).where(*elsewhere, components.c.id.in_(sent)).values(noted))
+    theirs = bindings.c.component_id.in_(select(components.c.id).where(*elsewhere))
+    await connection.execute(delete(bindings).where(bindings.c.server == server, theirs))
+
+
+def _others(server: str, at: datetime) -> Select[tuple[str]]:
+    """The other server processes whose leases go on."""
+    return select(component_servers.c.id).where(component_servers.c.id != server, component_servers.c.lease_until > at)
 
 
 async def _next_revision(connection: Connection) -> int:
@@ -192,8 +231,8 @@ def _component_row(component: Component, server: str) -> dict[str, Any]:
 _OF_COMPONENTS = {"id", "instance_id", "name", "kind", "library_version", "subject", "connected_at"}
 
 
-def _row(bound: Any) -> dict[str, Any]:
-    return {column.name: getattr(bound, column.name) for column in bindings.c}
+def _binding_row(bound: Bound, server: str) -> dict[str, Any]:
+    return {**asdict(bound), "server": server}
 
 
 async def _replace(connection: Connection, table: Table, key: list[str], rows: list[dict[str, Any]]) -> None:
@@ -204,7 +243,9 @@ async def _replace(connection: Connection, table: Table, key: list[str], rows: l
         await connection.execute(insert(table), some)
 
 
-async def _delete(connection: Connection, table: Table, key: list[str], keys: Sequence[Any]) -> None:
+async def _delete(
+    connection: Connection, table: Table, key: list[str], keys: Sequence[Any], *conditions: ColumnElement[bool]
+) -> None:
     column: Any = table.c[key[0]] if len(key) == 1 else tuple_(*(table.c[name] for name in key))
     for some in chunks(keys):
-        await connection.execute(delete(table).where(column.in_(some)))
+        await connection.execute(delete(table).where(column.in_(some), *conditions))

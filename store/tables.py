@@ -157,8 +157,9 @@ component_servers = Table(
     Column("lease_until", UtcDateTime, nullable=False),
 )
 
-# `server` null: the socket was closed, at `disconnected_at`. `revision` is the `component_revision` at which something
-# of the component was noted last: itself, what it watches, or what it said.
+# `server` is the process that it connected to last, null: its last socket was closed, at `disconnected_at`. `revision`
+# is the `component_revision` at which something of the component was noted last: itself, what it watches, or what it
+# said.
 components = Table(
     "components",
     metadata,
@@ -178,7 +179,8 @@ components = Table(
     Index("components_revision", "revision"),
 )
 
-# What components watch by name, and which version of it was sent to them. `reference` is `alias:…` or `id:…`.
+# What components watch by name, and which version of it was sent to them. `reference` is `alias:…` or `id:…`. `server`
+# is the process that sent it: a component with several sockets may be connected to several.
 bindings = Table(
     "bindings",
     metadata,
@@ -187,7 +189,9 @@ bindings = Table(
     Column("alias", Alias, nullable=False),
     Column("config_id", String(20)),
     Column("delivered_version", Integer),
+    Column("server", String(32)),
     Index("bindings_config_id", "config_id"),
+    Index("bindings_server", "server"),
 )
 
 # A table of its own: a component may say what it runs before anybody has noted that it was sent.

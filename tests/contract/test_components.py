@@ -129,6 +129,55 @@ async def test_who_came_back_through_another_server_stays(store: Store) -> None:
     assert await listed(store, 10, online=True) == []
 
 
+async def users(store: Store, *configs: ModelConfig, seconds: float = 0) -> list[list[str]]:
+    """Who uses each of these configs, by name."""
+    return [[each.component.name for each in await of_config(store, config, seconds)] for config in configs]
+
+
+async def test_a_component_with_sockets_to_two_servers_is_connected_to_both(store: Store) -> None:
+    first, second = await make(store, "x"), await make(store, "y")
+    await note(store, "a", connected=[ONE], bound=[bound(ONE, first)])
+    await note(store, "b", connected=[ONE], bound=[bound(ONE, second)])
+    assert await users(store, first, second) == [["one"], ["one"]]
+    # What one of them no longer sends may be what the other sends now.
+    await note(store, "b", unbound=[(ONE.id, "alias:x")])
+    await note(store, "b", seconds=5, gone=[ONE.id])
+    assert await listed(store, 6, online=True) == ["one"]
+    assert await users(store, first, second) == [["one"], []]
+    await note(store, "a", seconds=7, gone=[ONE.id])
+    (one,) = await store.components.page(ComponentListing(), now=at(8), first=10)
+    assert one.disconnected_at == at(7)
+    assert await users(store, first, second) == [["one"], []]
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_what_a_server_that_ends_sent_goes_to_the_one_that_is_left(store: Store, leaves: bool) -> None:
+    first, second, third = [await make(store, alias) for alias in ("x", "y", "z")]
+    await note(store, "a", connected=[ONE, TWO], bound=[bound(ONE, first), bound(TWO, first)])
+    await note(store, "b", connected=[ONE], bound=[bound(ONE, second)])
+    await note(store, "c", seconds=1, connected=[TWO], bound=[bound(TWO, third)])
+    if leaves:
+        await store.components.leave("b", at=at(2))
+    else:
+        await note(store, "a", seconds=20)
+        assert await store.components.forget(now=at(30), before=NOW) == 0
+    assert await listed(store, 30, online=True) == (["one", "two"] if not leaves else ["two"])
+    assert await users(store, first, second, third, seconds=30) == [["one", "two"], [], ["two"]]
+    assert await store.components.present("a") == {ONE.id}
+    assert await store.components.online([ONE.id, TWO.id, "none"], now=at(29)) == {ONE.id, TWO.id}
+
+
+async def test_who_moves_to_another_server_keeps_nothing_of_the_first(store: Store) -> None:
+    first, second = await make(store, "x"), await make(store, "y")
+    await note(store, "a", connected=[ONE], bound=[bound(ONE, first), bound(ONE, second)])
+    # It has not noticed yet that the socket is gone.
+    await note(store, "b", connected=[ONE], bound=[bound(ONE, first)])
+    await note(store, "a", unbound=[(ONE.id, "alias:x")], gone=[ONE.id])
+    assert await users(store, first, second) == [["one"], []]
+    await note(store, "b", gone=[ONE.id])
+    assert await listed(store, online=True) == []
+
+
 async def test_what_a_component_was_sent_follows_the_config(store: Store) -> None:
     config = await make(store, "x")
     waiting = Bound(component_id=ONE.id, reference="alias:later", alias="later")

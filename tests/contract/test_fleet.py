@@ -185,6 +185,18 @@ async def test_a_lease_that_runs_out_is_seen_without_a_word(store: Store) -> Non
         assert rollouts(back) == {"x": Rollout(version=1, applied=1)}
 
 
+async def test_what_one_of_two_servers_of_a_component_sent_is_forgotten_when_it_ends(store: Store) -> None:
+    first, second = await make(store, "x"), await make(store, "y")
+    await note(store, "a", connected=[ONE], bound=[bound(ONE, first)])
+    await note(store, "b", connected=[ONE], bound=[bound(ONE, second)])
+    async with store.fleet.watch(EVERYTHING) as watch:
+        (member,) = (await told(watch, store)).members
+        assert [each.alias for each in member.bindings] == ["x", "y"]
+        await store.components.leave("a", at=datetime.now(UTC))
+        (member,) = (await told(watch, store)).members
+        assert (member.component.online, [each.alias for each in member.bindings]) == (True, ["y"])
+
+
 async def test_what_is_forgotten_is_removed(store: Store) -> None:
     await note(store, connected=[ONE, TWO])
     async with store.fleet.watch(EVERYTHING) as watch:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from fault_proxy import fault_proxy
 from live_server import LiveServer, live_server
@@ -20,6 +21,7 @@ from websockets.typing import Subprotocol
 from modelwire.server import presence
 from modelwire.store import ComponentListing
 from modelwire.subscriber import DynamicModelProvider
+from modelwire.subscriber.links import OPERATIONS_PER_SOCKET
 from modelwire.subscriber.timing import Timing
 
 WAIT_SECONDS = 120.0
@@ -33,6 +35,8 @@ DELETE = """mutation ($input: DeleteModelConfigInput!) { deleteModelConfig(input
   __typename ... on InUse { components { component { name } } } } }"""
 FLEET = """{ components(first: 10) { edges { node { name online } } }
   modelConfig(by: {alias: "x"}) { rollout { applied pending offline } } }"""
+BOUND = """{ components(first: 10, filter: {online: true}) {
+  edges { node { bindings(first: 100) { edges { node { alias } } } } } } }"""
 WATCH = """subscription { modelConfigChanged(by: [{alias: "general"}]) { revision } }"""
 ONLINE = ComponentListing(online=True)
 TIMING = Timing(backoff_first_seconds=0.05, backoff_max_seconds=0.4)
@@ -96,6 +100,50 @@ async def test_a_server_is_killed_and_its_components_are_gone_or_elsewhere(
         assert (await client.execute(DELETE, input=given))["deleteModelConfig"]["__typename"] == (
             "DeleteModelConfigPayload"
         )
+
+
+async def test_a_component_with_sockets_to_two_servers_is_shown_whole(
+    servers: Any, postgres_url: str, make_client: Callable[..., Any]
+) -> None:
+    """It watches more than one socket may carry. Both servers renew their leases, and neither takes it for its own."""
+    one, two = servers
+    client = make_client(two, ADMIN)
+    aliases = [f"a{number:02}" for number in range(OPERATIONS_PER_SOCKET + 5)]
+
+    async def shown() -> list[str]:
+        """What all that are online watch."""
+        edges = (await client.execute(BOUND))["components"]["edges"]
+        return sorted(each["node"]["alias"] for edge in edges for each in edge["node"]["bindings"]["edges"])
+
+    async def until_shown(expected: list[str]) -> None:
+        while True:
+            if await shown() == expected:
+                return
+            await asyncio.sleep(0.05)
+
+    async def leases() -> dict[str, datetime]:
+        async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+            rows = await connection.execute("SELECT id, lease_until FROM component_servers")
+            return dict(await rows.fetchall())
+
+    async with (
+        fault_proxy(one.port, two.port) as proxy,
+        DynamicModelProvider(proxy.url, token=ADMIN, component="many", _timing=TIMING) as many,
+        asyncio.timeout(WAIT_SECONDS),
+    ):
+        for alias in aliases[:OPERATIONS_PER_SOCKET]:
+            many.get_lite_llm_model(alias)
+        await until_shown(aliases[:OPERATIONS_PER_SOCKET])
+        proxy.target = 1
+        for alias in aliases[OPERATIONS_PER_SOCKET:]:
+            many.get_lite_llm_model(alias)
+        await until_shown(aliases)
+        for _ in range(3):
+            before = await leases()
+            assert len(before) == 2
+            while any(until == before[server] for server, until in (await leases()).items()):
+                assert await shown() == aliases
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("connects", [1_000, pytest.param(5_000, marks=pytest.mark.long)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -71,6 +71,7 @@ class Database:
     def __init__(self) -> None:
         self.batches: list[PresenceBatch] = []
         self.connected: set[str] = set()
+        self.elsewhere: set[str] = set()
         self.bound: dict[tuple[str, str], Bound] = {}
         self.left: list[str] = []
         self.error: Exception | None = None
@@ -96,6 +97,9 @@ class Database:
         if self.error is not None:
             raise self.error
         return frozenset(self.connected)
+
+    async def online(self, ids: Collection[str], *, now: datetime) -> frozenset[str]:
+        return frozenset(self.elsewhere.intersection(ids))
 
     async def leave(self, server: str, *, at: datetime) -> None:
         self.left.append(server)
@@ -317,6 +321,21 @@ async def test_the_lease_is_renewed_and_what_the_database_lost_is_written_again(
         await server.until(lambda: database.connected == {link.component_id})
         # What another process of this name would have left behind.
         database.connected.add("stray")
+        await server.until(lambda: database.connected == {link.component_id})
+
+
+async def test_what_connected_to_another_server_later_is_left_to_it() -> None:
+    async with serving(lease_seconds=0.03) as server:
+        database = server.database
+        link, _ = server.connect("one")
+        assert link is not None
+        await server.until(lambda: bool(database.connected))
+        database.connected.clear()
+        database.elsewhere.add(link.component_id)
+        written = len(database.batches)
+        await server.until(lambda: len(database.batches) >= written + 3)
+        assert not database.connected
+        database.elsewhere.clear()
         await server.until(lambda: database.connected == {link.component_id})
 
 
