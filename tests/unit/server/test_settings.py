@@ -154,6 +154,7 @@ def test_what_components_and_kubernetes_set_is_not_warned_about(
         ("database_url", "sqlite://", "--database-url: write it as sqlite:///FILE"),
         ("database_url", "sqlite:///:memory:", "--database-url: write it as sqlite:///FILE"),
         ("database_url", "mysql://host/db", "--database-url: write it as sqlite:///FILE"),
+        ("database_url", "sqlite:///x.db?timeout=5", "--database-url: write it as sqlite:///FILE"),
     ],
 )
 def test_values_that_cannot_be_are_named_with_their_source(name: str, value: str, message: str) -> None:
