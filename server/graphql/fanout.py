@@ -2,7 +2,7 @@
 
 A `Group` follows one watch for all its members. Those in step are given each event as it comes; one that was away, or
 cannot be written to at once, catches up from its own position and joins again. What the members need is decided in
-`groups.py`; a `Member` (`member.py`) is one of them.
+`steps.py`; a `Member` (`member.py`) is one of them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ...resolvers.access import Principal, Resumed
 from ...store import Position, Selector, WatchChange, WatchEvent
 from .deliveries import Deliveries
 from .execution import Executor, MakeContext, Operation, Result
-from .groups import InStep, Need, Standing, Step
 from .protocol import next_message
 from .sharing import GroupKey, Rights, Sharing
+from .steps import InStep, Need, Standing, Step
 from .uvicorn_protocol import ready_frame
 
 logger = logging.getLogger(__name__)

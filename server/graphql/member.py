@@ -15,9 +15,9 @@ from ...store import Position, Selector, WatchEvent
 from .errors import format_exception
 from .execution import Executor, Result
 from .fanout import Group, Groups, Share, SharedEvent, follow
-from .groups import Need
 from .protocol import complete_frame, error_frame, next_frame
 from .sharing import Rights
+from .steps import Need
 
 
 class Unsendable(Exception):

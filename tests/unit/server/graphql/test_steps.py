@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modelwire.server.graphql.groups import InStep, Need, Step
+from modelwire.server.graphql.steps import InStep, Need, Step
 from modelwire.store import (
     Auth,
     Change,
