@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from asyncio import TimerHandle, Transport
-from typing import Any
+from collections import deque
+from functools import partial
+from typing import Any, cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
@@ -15,6 +18,11 @@ LINGER_SECONDS = 2.0
 
 REQUEST_SECONDS = 10.0
 """How long a connection may take to send the head of a request, from its beginning or from the last answer."""
+
+HEAD_BYTES = 64 * 1024
+"""How large the head of a request may be, and what stands between the chunks of its body and behind them."""
+
+INVALID_REQUEST = f"Invalid HTTP request, or its head has more than {HEAD_BYTES} bytes."
 
 ABORT = "modelwire.http.abort"
 """The ASGI extension of HttpProtocol: a function that cuts the connection, whatever is still to be sent."""
@@ -29,12 +37,13 @@ def ready_frame(text: bytes) -> bytes:
     return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
-class HttpProtocol(H11Protocol):
+class HttpProtocol(HttpToolsProtocol):
     """Give it to uvicorn as `http`.
 
-    uvicorn waits for ever for the rest of a request's head, and for a frozen peer to read the rest of an answer. Here
-    such a connection is aborted. The application finds a function that does the same in its scope, as the extension
-    ABORT.
+    uvicorn waits for ever for the rest of a request's head, however large, and for a frozen peer to read the rest of an
+    answer. Here such a connection is aborted. And uvicorn reads requests while it answers the one before, as many as
+    come; here the parser gets no byte of one before its turn. The application finds a function that aborts the
+    connection in its scope, as the extension ABORT.
     """
 
     _idle_timer: TimerHandle | None = None
@@ -43,29 +52,138 @@ class HttpProtocol(H11Protocol):
         super().__init__(*args, **options)
         self._application = self.app
         self.app = self._run_application
+        self._quiet_since = 0.0
+        # What the parser did not get yet, and how much of it is body whose length the head said.
+        self._received = bytearray()
+        self._body_left = 0
+        self._in_head = True
+        # How much came in a row that is no body: the lines of a head, of chunks and of what follows them.
+        self._lines_bytes = 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._check_later(REQUEST_SECONDS)
+        self._quiet()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._cancel_check()
 
-    def handle_websocket_upgrade(self, event: Any) -> None:
-        self._cancel_check()
-        super().handle_websocket_upgrade(event)
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        self._parse()
+        if len(self._received) > HEAD_BYTES:
+            self.flow.pause_reading()
+
+    def _parse(self) -> None:
+        try:
+            while not self._answering() and (piece := self._next_piece()):
+                if not (self._in_head and _asks_for_another_protocol(piece)):
+                    self.parser.feed_data(piece)
+        except HttpParserUpgrade:
+            self._cancel_check()
+            self._received.clear()
+            self.handle_websocket_upgrade()
+        except HttpParserError:
+            self.logger.warning(INVALID_REQUEST)
+            self.send_400_response(INVALID_REQUEST)
+
+    def _answering(self) -> bool:
+        """Whether a request is read, or cannot be any more, and its answer is not complete."""
+        return self.transport.is_closing() or (self._running() and not self.cycle.more_body)
+
+    def _running(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
+
+    def _next_piece(self) -> bytearray:
+        """What to parse next, empty when more must come. A request ends with a line, or with a body of the length that
+        its head said: no piece has more than one of them.
+        """
+        end = self._body_left
+        if not end:
+            end = self._received.find(b"\n") + 1
+            if self._lines_bytes > HEAD_BYTES or (not end and self._in_head and len(self._received) > HEAD_BYTES):
+                raise HttpParserError("the head is too large")
+            if not end and not self._in_head:
+                end = len(self._received)
+            self._lines_bytes += end
+        piece = self._received[:end]
+        del self._received[:end]
+        if self._body_left:
+            self._body_left -= len(piece)
+        return piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value.rstrip())
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._check_head()
+        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            # What comes behind the last chunk is no part of the head.
+            self.headers = cast("list[tuple[bytes, bytes]]", deque(maxlen=0))
+
+    def _check_head(self) -> None:
+        """Raise what has the parser refuse the request. What llhttp refuses by itself is not looked for again."""
+        version, hosts = self.parser.get_http_version(), 0
+        for name, value in self.headers:
+            if name == b"content-length":
+                self._body_left = int(value)
+            elif name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise HttpParserError("an unknown transfer encoding")
+        if version not in {"1.0", "1.1"} or hosts > 1 or (not hosts and version == "1.1"):
+            raise HttpParserError("another version, or no host")
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            raise HttpParserError("CONNECT, or an Upgrade that is none")
+
+    def on_body(self, body: bytes) -> None:
+        self._lines_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._lines_bytes = True, 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self._check_later(REQUEST_SECONDS)
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self._quiet()
+            self.flow.resume_reading()
+            self._parse()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.cycle is not None:
+            # No more of its body comes: it is not waited for.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._quiet()
+        super().send_400_response(msg)
 
     async def _run_application(self, scope: Any, receive: Any, send: Any) -> None:
         scope["extensions"] = {ABORT: self.transport.abort}
+        if scope["http_version"] == "1.0":
+            send = partial(self._send_without_chunks, self.cycle)
         await self._application(scope, receive, send)
 
+    async def _send_without_chunks(self, cycle: RequestResponseCycle, message: Any) -> None:
+        """HTTP/1.0 knows no chunks: a body ends with the connection, which uvicorn closes, whoever asked."""
+        cycle.chunked_encoding = False
+        if not cycle.disconnected and cycle.scope["method"] != "HEAD":
+            self.transport.write(message.get("body", b""))
+        bodiless: Any = {**message, "body": b""}
+        await cycle.send(bodiless)
+
+    def _quiet(self) -> None:
+        """From now on the peer has REQUEST_SECONDS for its next request, and to read. The timer looks when they are
+        over whether it was called again meanwhile: a timer for each request would cost more.
+        """
+        self._quiet_since = self.loop.time()
+        if self._idle_timer is None:
+            self._check_later(REQUEST_SECONDS)
+
     def _check_later(self, seconds: float, unread: int | None = None) -> None:
-        self._cancel_check()
         self._idle_timer = self.loop.call_later(seconds, self._check, unread)
 
     def _cancel_check(self) -> None:
@@ -74,13 +192,22 @@ class HttpProtocol(H11Protocol):
 
     def _check(self, unread: int | None) -> None:
         """Abort, unless a request runs or the peer still reads the answer. `unread`: what was left at the last look."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        self._idle_timer = None
+        if self._running():
             return
+        early = self._quiet_since + REQUEST_SECONDS - self.loop.time()
         left = self.transport.get_write_buffer_size()
-        if left and (unread is None or left < unread):
+        if early > 0:
+            self._check_later(early)
+        elif left and (unread is None or left < unread):
             self._check_later(LINGER_SECONDS, left)
         else:
             self.transport.abort()
+
+
+def _asks_for_another_protocol(line: bytearray) -> bool:
+    """Whether this is an Upgrade that is left out, as a server may do: llhttp would take the body for that protocol."""
+    return line[:8].lower() == b"upgrade:" and line[8:].strip().lower() != b"websocket"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from raw_http import exchange
 
 from modelwire.server.graphql import Limits
 from modelwire.store import StoreUnavailable
@@ -274,19 +275,6 @@ async def test_origins(serve: Any, origin: str, status: int) -> None:
 async def test_the_scheme_of_the_own_origin_may_leave_out_the_port(server: Any, http: httpx.AsyncClient) -> None:
     headers = {"Host": "modelwire.example:80", "Origin": "http://modelwire.example"}
     assert (await http.post("", json={"query": "{ hello }"}, headers=headers)).status_code == 200
-
-
-async def exchange(port: int, *chunks: bytes) -> bytes:
-    """Send bytes, keep the sending side open, and read what comes until the server closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        for chunk in chunks:
-            writer.write(chunk)
-        await writer.drain()
-        async with asyncio.timeout(120):
-            return await reader.read()
-    finally:
-        writer.close()
 
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer good\r\nContent-Type: application/json\r\n"

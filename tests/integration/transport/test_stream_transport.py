@@ -472,9 +472,13 @@ def large_request() -> bytes:
     return (REQUEST % (len(body), body)).replace(b"text/event-stream", b"application/json")
 
 
-async def test_a_peer_that_does_not_read_its_answer_is_dropped(impatient: Any) -> None:
+BROKEN = REQUEST.partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"
+
+
+@pytest.mark.parametrize("then", [b"", BROKEN])
+async def test_a_peer_that_does_not_read_its_answer_is_dropped(impatient: Any, then: bytes) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", impatient.port, limit=1)
-    writer.write(large_request())
+    writer.write(large_request() + then)
     await writer.drain()
     # No answer is an answer that never came, so wait until there is one.
     await until(lambda: impatient.uvicorn.server_state.total_requests == 1)
