@@ -197,13 +197,15 @@ class Presence:
 
     async def _compare(self) -> None:
         present = await self._store.components.present(self._server)
-        self._gone |= present - self._states.keys()
-        absent = self._states.keys() - present
+        self._gone |= present.keys() - self._states.keys()
+        absent = self._states.keys() - present.keys()
         # What connected to another server later, with a socket more or in the place of one that is dead, is that one's.
         lost = absent - await self._store.components.online(absent, now=datetime.now(UTC)) if absent else absent
-        for id_ in lost & self._states.keys():
-            self._states[id_].begin_anew()
-            self._changed[id_] = self._states[id_]
+        for id_, state in self._states.items():
+            # That other one may not know yet that its socket is dead, and have noted what it sent there.
+            if id_ in lost or present.get(id_, len(state.bound)) != len(state.bound):
+                state.begin_anew()
+                self._changed[id_] = state
         self._doubted = False
         self._renewal = self._loop.time() + self._lease.total_seconds() / 3
 

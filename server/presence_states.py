@@ -86,9 +86,13 @@ class Link:
         return self._state.component.id
 
     def close(self) -> ComponentState:
-        """The socket ends. What its watches say from now on is not heard: they end with it."""
+        """The socket ends. What its watches say from now on is not heard: they end with it. A component keeps what its
+        last socket was sent.
+        """
         self._open = False
         self._state.links.discard(self)
+        if self._state.links:
+            self._unbind(set(self._watched))
         return self._state
 
     def watches(self, selector: Selector) -> None:
@@ -101,10 +105,13 @@ class Link:
         over = {reference for reference in _references(selector) if not self._watched[reference]}
         self._watched -= Counter()
         self._known -= over
+        self._unbind(over)
+
+    def _unbind(self, references: set[str]) -> None:
         others = [other for other in self._state.links if other is not self]
         self._changed(
             self._state.unbind(reference)
-            for reference in over
+            for reference in references
             if not any(reference in other._watched for other in others)
         )
 

@@ -62,11 +62,19 @@ class Components:
         async with self._database.write() as connection:
             await _disconnect(connection, server, at)
 
-    async def present(self, server: str) -> frozenset[str]:
-        """The ids of the components that are noted as connected to a server process last."""
+    async def present(self, server: str) -> Mapping[str, int]:
+        """The components that are noted as connected to a server process last, by id: how many bindings it has of
+        each.
+        """
+        mine = (bindings.c.component_id == components.c.id) & (bindings.c.server == server)
+        counted = (
+            select(components.c.id, func.count(bindings.c.reference).label("bindings"))
+            .select_from(components.outerjoin(bindings, mine))
+            .where(components.c.server == server)
+            .group_by(components.c.id)
+        )
         async with self._database.read() as connection:
-            found = await connection.execute(select(components.c.id).where(components.c.server == server))
-            return frozenset(row.id for row in found)
+            return {row.id: row.bindings for row in await connection.execute(counted)}
 
     async def online(self, ids: Collection[str], *, now: datetime) -> frozenset[str]:
         """Those of these components that are noted as connected to any server process whose lease goes on."""

@@ -101,7 +101,7 @@ async def test_a_component_reads_back_exactly_and_makes_no_revision(store: Store
     revision = await store.revision()
     await note(store, connected=[ONE, TWO])
     assert await store.components.page(ComponentListing(), now=NOW, first=10) == [ONE, TWO]
-    assert await store.components.present("a") == {ONE.id, TWO.id}
+    assert await store.components.present("a") == {ONE.id: 0, TWO.id: 0}
     assert (await store.components.has(ONE.id), await store.components.has("none")) == (True, False)
     assert await store.revision() == revision
 
@@ -124,7 +124,7 @@ async def test_who_came_back_through_another_server_stays(store: Store) -> None:
     await store.components.leave("a", at=at(7))
     assert await listed(store, 8, online=True) == ["one"]
     assert not await store.components.present("a")
-    assert await store.components.present("b") == {ONE.id}
+    assert await store.components.present("b") == {ONE.id: 0}
     await store.components.leave("b", at=at(9))
     assert await listed(store, 10, online=True) == []
 
@@ -163,7 +163,7 @@ async def test_what_a_server_that_ends_sent_goes_to_the_one_that_is_left(store: 
         assert await store.components.forget(now=at(30), before=NOW) == 0
     assert await listed(store, 30, online=True) == (["one", "two"] if not leaves else ["two"])
     assert await users(store, first, second, third, seconds=30) == [["one", "two"], [], ["two"]]
-    assert await store.components.present("a") == {ONE.id}
+    assert await store.components.present("a") == {ONE.id: 1}
     assert await store.components.online([ONE.id, TWO.id, "none"], now=at(29)) == {ONE.id, TWO.id}
 
 
@@ -346,7 +346,7 @@ async def test_old_components_are_forgotten_with_all_that_is_theirs(store: Store
     assert await listed(store, 10) == ["two"]
     # The lease of its server was over at 30 s, so that is when it was seen last.
     assert await store.components.forget(now=at(60), before=at(30)) == 0
-    assert await store.components.present("a") == frozenset()
+    assert await store.components.present("a") == {}
     (two,) = await store.components.page(ComponentListing(), now=at(60), first=10)
     assert two.disconnected_at == at(30)
     assert await store.components.forget(now=at(60), before=at(31)) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime
@@ -92,11 +92,11 @@ class Database:
         self.connected -= set(batch.gone)
         self.written.set()
 
-    async def present(self, _server: str) -> frozenset[str]:
+    async def present(self, _server: str) -> Mapping[str, int]:
         self.tries += 1
         if self.error is not None:
             raise self.error
-        return frozenset(self.connected)
+        return {id_: sum(key[0] == id_ for key in self.bound) for id_ in self.connected}
 
     async def online(self, ids: Collection[str], *, now: datetime) -> frozenset[str]:
         return frozenset(self.elsewhere.intersection(ids))
@@ -265,6 +265,20 @@ async def test_a_component_is_gone_with_its_last_socket_and_keeps_what_it_had() 
         assert server.database.versions("one") == {"alias:x": ("a", 1)}
 
 
+async def test_what_one_of_two_sockets_watched_ends_with_it() -> None:
+    async with serving() as server:
+        first, leave = server.connect("one")
+        second, _ = server.connect("one")
+        for link, alias in ((first, "x"), (second, "y")):
+            assert link is not None
+            selector = Selector(aliases=frozenset({alias}))
+            link.watches(selector)
+            link.delivered(selector, WatchSnapshot(at(1), (config(alias, alias),)))
+        await server.until(lambda: len(server.database.versions("one")) == 2)
+        leave()
+        await server.until(lambda: server.database.versions("one") == {"alias:y": ("y", 1)})
+
+
 async def test_who_comes_and_goes_between_two_writes_is_noted_as_gone() -> None:
     async with serving() as server:
         _, leave = server.connect("one")
@@ -322,6 +336,18 @@ async def test_the_lease_is_renewed_and_what_the_database_lost_is_written_again(
         # What another process of this name would have left behind.
         database.connected.add("stray")
         await server.until(lambda: database.connected == {link.component_id})
+
+
+async def test_what_another_server_took_for_its_own_is_written_again() -> None:
+    async with serving(lease_seconds=0.03) as server:
+        link, _ = server.connect("one")
+        assert link is not None
+        link.watches(WATCH)
+        link.delivered(WATCH, WatchSnapshot(at(1), (config("a", "x"),)))
+        wanted = {"alias:x": ("a", 1), "alias:y": (None, None)}
+        await server.until(lambda: server.database.versions("one") == wanted)
+        del server.database.bound[link.component_id, "alias:x"]
+        await server.until(lambda: server.database.versions("one") == wanted)
 
 
 async def test_what_connected_to_another_server_later_is_left_to_it() -> None:
