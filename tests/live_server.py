@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from modelwire.server.app import Services, Start, create_app
-from modelwire.server.graphql import WebSocketProtocol
+from modelwire.server.graphql import HttpProtocol, WebSocketProtocol
 from modelwire.server.settings import Settings
 
 
@@ -45,6 +45,7 @@ async def live_server(
     config = uvicorn.Config(
         app,
         lifespan="off",
+        http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_per_message_deflate=False,
         ws_max_size=made.max_message_bytes,

@@ -10,8 +10,9 @@ stream gets one, for any operation; subscriptions need it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from email.message import Message as EmailMessage
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,6 +33,7 @@ from .negotiation import EVENT_STREAM, GRAPHQL_RESPONSE, JSON, MULTIPART, STREAM
 from .request import GraphQLRequest, InvalidRequest, parse_json, parse_request
 from .stream_formats import EventStream, Multipart
 from .streaming import Stream
+from .uvicorn_protocol import WHEN_LEFT
 
 _STATUS_BY_CODE = {
     BadUserInput.code: 400,
@@ -71,7 +73,7 @@ async def serve_http(
     try:
         if scope["method"] not in {"GET", "POST"}:
             raise refusal(405, "Send GET or POST.", headers={"Allow": "GET, POST"})
-        media_types = acceptable(Headers(scope=scope).getlist("accept"))
+        media_types = acceptable(tuple(Headers(scope=scope).getlist("accept")))
         if not media_types:
             raise refusal(406, f"Accept {GRAPHQL_RESPONSE}, {JSON}, {EVENT_STREAM} or {MULTIPART}.")
         error_type = next((media_type for media_type in media_types if media_type not in STREAMS), JSON)
@@ -88,7 +90,7 @@ def error_response(refused: HttpRefusal, media_type: str = JSON) -> Response:
 
 
 async def _answer(
-    scope: Scope, receive: Receive, environment: Environment, connections: Connections, media_types: list[str]
+    scope: Scope, receive: Receive, environment: Environment, connections: Connections, media_types: Sequence[str]
 ) -> ASGIApp:
     headers = Headers(scope=scope)
     if scope["method"] == "POST":
@@ -105,34 +107,29 @@ async def _answer(
     if isinstance(operation, Result):
         return _result_response(operation, media_type)
     execution = environment.executor.execute(operation, _context(environment, principal))
-    return _result_response(await _while_connected(receive, execution), media_type)
+    return _result_response(await _while_connected(scope, execution), media_type)
 
 
-async def _while_connected(receive: Receive, execution: Coroutine[Any, Any, Result]) -> Result:
+async def _while_connected(scope: Scope, execution: Coroutine[Any, Any, Result]) -> Result:
     """The result of an operation that is cancelled when its client leaves. Raises ClientDisconnect then.
 
     One rule for all operations and transports: nobody is left to hear of the result, so the work for it ends. It holds
     for writes, too, because the store finishes each statement and each commit that it began: one that is cancelled is
     undone or done as a whole, with its audit row, which is all that a client can know who left without an answer.
     """
+    when_left = scope["extensions"][WHEN_LEFT]
     connected = asyncio.timeout(None)
     try:
         async with connected:
-            watching = asyncio.create_task(_until_left(receive, connected))
+            when_left(lambda: connected.reschedule(asyncio.get_running_loop().time()))
             try:
                 return await execution
             finally:
-                watching.cancel()
+                when_left(None)
     except TimeoutError:
         if not connected.expired():
             raise
         raise ClientDisconnect from None
-
-
-async def _until_left(receive: Receive, connected: asyncio.Timeout) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    connected.reschedule(asyncio.get_running_loop().time())
 
 
 async def _admit(
@@ -221,14 +218,21 @@ def _context(environment: Environment, principal: Principal) -> Any:
 
 def _check_content_type(headers: Headers) -> None:
     # A browser sends no JSON across origins without asking first; forms and plain text it does.
-    content_type = EmailMessage()
-    content_type["content-type"] = headers.get("content-type", "")
-    if content_type.get_content_type() != JSON or "content-type" not in headers:
+    media_type, charset = _content_type(headers.get("content-type", "text/plain"))
+    if media_type != JSON:
         raise refusal(415, f"Send {JSON}.")
-    if (content_type.get_content_charset() or "utf-8") not in {"utf-8", "utf8"}:
+    if charset not in {"utf-8", "utf8"}:
         raise refusal(415, "Send UTF-8.")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise refusal(415, "Send the body without a content encoding.")
+
+
+@lru_cache(maxsize=32)
+def _content_type(value: str) -> tuple[str, str]:
+    """The media type and the charset of a Content-Type header, in lower case."""
+    message = EmailMessage()
+    message["content-type"] = value
+    return message.get_content_type(), message.get_content_charset() or "utf-8"
 
 
 async def _authenticate(headers: Headers, environment: Environment) -> Principal:
@@ -287,7 +291,7 @@ def _parse_query_string(query_string: bytes) -> GraphQLRequest:
         raise refusal(400, "Invalid query string.") from None
 
 
-def _media_type_of(operation: Operation, method: str, media_types: list[str]) -> str:
+def _media_type_of(operation: Operation, method: str, media_types: Sequence[str]) -> str:
     """The media type to answer this operation with. Raises HttpRefusal."""
     if method == "GET" and operation.type is OperationType.MUTATION:
         raise refusal(405, "Send mutations by POST.", headers={"Allow": "POST"})
@@ -313,6 +317,5 @@ def _result_response(result: Result, media_type: str) -> Response:
 
 
 def _response(status: int, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
-    response = Response(body, status, headers, media_type=f"{media_type}; charset=utf-8")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    headers = {**(headers or {}), "Cache-Control": "no-store"}
+    return Response(body, status, headers, media_type=f"{media_type}; charset=utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -21,21 +22,23 @@ class _Range:
     parameters: Mapping[str, str]
 
 
-def acceptable(accept: Sequence[str]) -> list[str]:
+# Each client has its own, and sends it with every request.
+@lru_cache(maxsize=32)
+def acceptable(accept: tuple[str, ...]) -> tuple[str, ...]:
     """The media types to answer with, the best first: the best liked, and of those the one that is named first.
 
     Empty when the client takes none of ours. Streams must be named: `*/*` means JSON.
     """
     ranges = [_range(item) for header in accept for item in header.split(",") if item.strip()]
     if not ranges:
-        return [JSON, GRAPHQL_RESPONSE]
+        return JSON, GRAPHQL_RESPONSE
     liked: list[tuple[float, int, str]] = []
     for media_type in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM, MULTIPART):
         place = _place(media_type, ranges)
         if place is not None and ranges[place].quality > 0:
             liked.append((-ranges[place].quality, place, media_type))
     # The sort is stable, so JSON is first in a range that both JSON types are in.
-    return [media_type for *_, media_type in sorted(liked, key=lambda item: item[:2])]
+    return tuple(media_type for *_, media_type in sorted(liked, key=lambda item: item[:2]))
 
 
 def _place(media_type: str, ranges: Sequence[_Range]) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import TimerHandle, Transport
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -27,6 +28,11 @@ INVALID_REQUEST = f"Invalid HTTP request, or its head has more than {HEAD_BYTES}
 ABORT = "modelwire.http.abort"
 """The ASGI extension of HttpProtocol: a function that cuts the connection, whatever is still to be sent."""
 
+WHEN_LEFT = "modelwire.http.when_left"
+"""The ASGI extension of HttpProtocol: a function that takes what to call when the client leaves, or has left, before it
+has its answer. It takes the place of what was taken before; None: nobody is called.
+"""
+
 WRITE_FRAME = "modelwire.websocket.write_frame"
 """The ASGI extension of WebSocketProtocol: a function that writes a `ready_frame` at once. It answers False, and writes
 nothing, when the peer does not read as fast, or the socket is not open: then `send` says what there is to say."""
@@ -43,10 +49,11 @@ class HttpProtocol(HttpToolsProtocol):
     uvicorn waits for ever for the rest of a request's head, however large, and for a frozen peer to read the rest of an
     answer. Here such a connection is aborted. And uvicorn reads requests while it answers the one before, as many as
     come; here the parser gets no byte of one before its turn. The application finds a function that aborts the
-    connection in its scope, as the extension ABORT.
+    connection in its scope, as the extension ABORT, and one that has it hear of a client that leaves, as WHEN_LEFT.
     """
 
     _idle_timer: TimerHandle | None = None
+    _on_left: Callable[[], None] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -67,6 +74,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._cancel_check()
+        if self._on_left is not None:
+            self._on_left()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -162,7 +171,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().send_400_response(msg)
 
     async def _run_application(self, scope: Any, receive: Any, send: Any) -> None:
-        scope["extensions"] = {ABORT: self.transport.abort}
+        scope["extensions"] = {ABORT: self.transport.abort, WHEN_LEFT: self._when_left}
         if scope["http_version"] == "1.0":
             send = partial(self._send_without_chunks, self.cycle)
         await self._application(scope, receive, send)
@@ -174,6 +183,13 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.write(message.get("body", b""))
         bodiless: Any = {**message, "body": b""}
         await cycle.send(bodiless)
+
+    def _when_left(self, callback: Callable[[], None] | None) -> None:
+        self._on_left = callback
+        # That it left is read.
+        self.flow.resume_reading()
+        if callback is not None and self.cycle.disconnected:
+            callback()
 
     def _quiet(self) -> None:
         """From now on the peer has REQUEST_SECONDS for its next request, and to read. The timer looks when they are

@@ -23,7 +23,7 @@ from starlette.routing import Mount
 
 from modelwire.server.app import create_app
 from modelwire.server.console import built_console
-from modelwire.server.graphql import WebSocketProtocol
+from modelwire.server.graphql import HttpProtocol, WebSocketProtocol
 from modelwire.server.settings import Settings
 
 CHROMIUM = "/usr/bin/chromium"
@@ -48,7 +48,12 @@ async def serving(data_dir: Path, *, port: int = 0, **settings: Any) -> AsyncIte
     )
     with socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(
-            app, ws=WebSocketProtocol, log_config=None, access_log=False, timeout_graceful_shutdown=1
+            app,
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         run = asyncio.create_task(server.serve(sockets=[listener]))

@@ -82,6 +82,11 @@ class Query:
         return value
 
     @strawberry.field
+    async def event(self, info: Info) -> int:
+        async with info.context.probe.source():
+            return await info.context.probe.events.get()
+
+    @strawberry.field
     def broken(self) -> str | None:
         raise RuntimeError("canary in a bug")
 

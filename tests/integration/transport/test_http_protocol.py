@@ -330,6 +330,33 @@ async def test_who_leaves_a_stream_with_a_request_behind_it_ends_it(server: Any)
     assert protocol._idle_timer.cancelled()
 
 
+@pytest.mark.parametrize("padding", [0, 3 * HEAD_BYTES])
+async def test_who_leaves_before_the_answer_ends_the_operation(server: Any, padding: int) -> None:
+    """However much was read: of a large body uvicorn reads no more than it must."""
+    body = b'{"query": "{ event }"%b}' % (b" " * padding)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(POST + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    await server.probe.until(lambda: server.probe.running == 1)
+    writer.close()
+    await server.probe.until(lambda: server.probe.running == 0)
+
+
+async def test_who_has_left_before_the_operation_begins_ends_it(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    authenticate = server.authenticate
+
+    async def slow(authorization: str | None) -> Any:
+        await until(lambda: not server.uvicorn.server_state.connections)
+        return await authenticate(authorization)
+
+    monkeypatch.setattr(server, "authenticate", slow)
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(GET.replace(b"hello", b"event"))
+    await until(lambda: bool(server.uvicorn.server_state.tasks))
+    writer.close()
+    await until(lambda: not server.uvicorn.server_state.tasks)
+    assert server.probe.running == 0
+
+
 async def test_a_body_that_breaks_behind_the_answer_ends_the_connection(server: Any) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(POST.replace(WHO, b"") + CHUNKED + b"\r\n")

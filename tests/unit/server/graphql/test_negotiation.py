@@ -42,4 +42,4 @@ from modelwire.server.graphql.negotiation import EVENT_STREAM, GRAPHQL_RESPONSE,
     ],
 )
 def test_acceptable(accept: list[str], expected: list[str]) -> None:
-    assert acceptable(accept) == expected
+    assert acceptable(tuple(accept)) == tuple(expected)
