@@ -17,7 +17,7 @@ from .local_token import local_token
 from .options import DEFAULT_URL
 
 if TYPE_CHECKING:
-    from ..subscriber.link import Operation
+    from ..subscriber.operation import Operation
     from ..subscriber.status import LinkStatus
 
 # A server with --no-auth does not look at it.

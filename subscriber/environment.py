@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from .errors import ConfigRefused
-from .protocol import Json
+from .protocol import SCALARS, Json
 
 # Names that the provider pages of https://docs.litellm.ai/docs/providers tell users to set, for the providers whose
 # variables do not all end in _API_KEY.
@@ -85,6 +85,8 @@ class AllowedEnv:
         """
         if isinstance(value, str):
             return self._text(value, path)
+        if isinstance(value, SCALARS):
+            return value
         if isinstance(value, Mapping):
             return {key: self.resolve(item, f"{path}.{key}") for key, item in value.items()}
         if isinstance(value, Sequence):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from typing import Protocol as Interface
 
 from .acknowledgements import MAX_ON_THE_WAY, Acknowledgements, Verdict
 from .backoff import backoff
 from .callbacks import Callbacks
-from .errors import LinkError, LinkSilent, OperationFailed, ProtocolError, ProviderClosed
+from .errors import LinkError, LinkSilent, OperationFailed, ProviderClosed
 from .forking import release_socket
+from .operation import Operation, apply, operation_failed
 from .protocol import (
     Acknowledged,
     Completed,
@@ -26,8 +27,6 @@ from .protocol import (
     Pinged,
     Ponged,
     Protocol,
-    codes_of,
-    text_of,
 )
 from .retry import Retry, decide, describe, log
 from .status import LinkState, LinkStatus
@@ -54,22 +53,6 @@ def _import_open_socket() -> Callable[[str, Timing], AbstractAsyncContextManager
 
     _imported = True
     return open_socket
-
-
-class Operation(Interface):
-    """One subscription that lives on across sockets."""
-
-    def request(self) -> Mapping[str, Json]:
-        """What to subscribe with now: query, variables and the position to resume from."""
-        ...
-
-    def receive(self, data: Json) -> None:
-        """Apply one event. Raises ProtocolError when it is none."""
-        ...
-
-    def denied(self) -> None:
-        """Note that the server refuses to tell it to who we are."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -132,9 +115,9 @@ class Link:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     def acknowledge(self, verdict: Verdict) -> None:
-        """Have the server told what became of a version. Call it in the thread in which the link runs."""
+        """Have the server told soon what became of a version. Call it in the thread in which the link runs."""
         self._acknowledgements.say(verdict)
-        self._wake.set()
+        asyncio.get_running_loop().call_later(self._timing.acknowledge_seconds, self._wake.set)
 
     async def run(self) -> None:
         """Connect and subscribe, again and again, until cancelled."""
@@ -182,9 +165,11 @@ class Link:
                 subscription.id, subscription.due, subscription.current = None, 0.0, False
             self._settle()
             self._acknowledgements.begin()
+            self._heard_at = asyncio.get_running_loop().time()
             await run_together(
                 self._write(socket, protocol),
                 self._read(socket, protocol, renewal),
+                self._watch(),
                 renewal.run(lambda payload: socket.send(protocol.ping(payload))),
             )
 
@@ -207,7 +192,6 @@ class Link:
     async def _write(self, socket: ClientConnection, protocol: Protocol) -> None:
         """Subscribe to what is due, and ping while nothing comes."""
         loop = asyncio.get_running_loop()
-        self._heard_at = loop.time()
         next_ping = self._heard_at + self._timing.ping_seconds
         while True:
             self._wake.clear()
@@ -243,39 +227,42 @@ class Link:
         return self._acknowledgements.due
 
     async def _read(self, socket: ClientConnection, protocol: Protocol, renewal: Renewal) -> None:
-        """Take what comes, until nothing comes for too long."""
+        """Take what comes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            text = await socket.recv()
+            self._heard_at = loop.time()
+            match protocol.receive(text):
+                case Ponged(payload):
+                    renewal.answered(payload)
+                case event:
+                    await self._handle(event, socket, protocol)
+
+    async def _watch(self) -> None:
+        """Wait until nothing came for too long. A deadline that each message moves would cost more than reading it."""
         loop = asyncio.get_running_loop()
         silence = self._timing.silence_seconds
-        try:
-            async with asyncio.timeout(silence) as deadline:
-                while True:
-                    text = await socket.recv()
-                    self._heard_at = loop.time()
-                    deadline.reschedule(self._heard_at + silence)
-                    match protocol.receive(text):
-                        case Ponged(payload):
-                            renewal.answered(payload)
-                        case event:
-                            await self._handle(event, socket, protocol)
-        except TimeoutError:
-            raise LinkSilent(f"nothing came from the server for {silence:g} s") from None
+        while (left := self._heard_at + silence - loop.time()) > 0:  # noqa: ASYNC110 - each message moves the moment
+            await asyncio.sleep(left)
+        raise LinkSilent(f"nothing came from the server for {silence:g} s")
 
     async def _handle(self, event: Event | None, socket: ClientConnection, protocol: Protocol) -> None:
-        if self._acknowledgements.receive(event, asyncio.get_running_loop().time()):
-            self._wake.set()
+        if self._acknowledgements.receive(event, self._heard_at):
+            if self._acknowledgements.due < math.inf:
+                self._wake.set()
             return
         match event:
             case Pinged(reply):
                 await socket.send(reply)
             case Next(id_, data, errors):
                 subscription = self._find(id_)
-                if (error := _apply(subscription.operation, data, errors)) is None:
+                if (error := apply(subscription.operation, data, errors)) is None:
                     self._applied(subscription)
                 else:
                     await socket.send(protocol.complete(id_))
                     self._failed(subscription, error)
             case Failed(id_, errors):
-                self._failed(self._find(id_), _operation_failed(errors))
+                self._failed(self._find(id_), operation_failed(errors))
             case Completed(id_):
                 self._failed(self._find(id_), OperationFailed("the server ended the subscription"))
             case _:
@@ -373,23 +360,3 @@ class Link:
                 return random.uniform(0, self._timing.spread_seconds)  # noqa: S311 - spreads load, guards nothing
             case Retry.SLOW:
                 return self._timing.slow_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - the same
-
-
-def _apply(operation: Operation, data: Json, errors: tuple[Mapping[str, Json], ...]) -> Exception | None:
-    """Apply one event and give what went wrong. A ProtocolError is raised: it is the whole socket's.
-
-    So is ProviderClosed: a callback of the component closed it while the event was applied.
-    """
-    if errors:
-        return _operation_failed(errors)
-    try:
-        operation.receive(data)
-    except (ProtocolError, ProviderClosed):
-        raise
-    except Exception as error:  # noqa: BLE001 - one alias that fails must not stop the others; `_failed` logs it
-        return error
-    return None
-
-
-def _operation_failed(errors: tuple[Mapping[str, Json], ...]) -> OperationFailed:
-    return OperationFailed(f"the server answered the subscription with: {text_of(errors)}", codes_of(errors))

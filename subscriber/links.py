@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .callbacks import Callbacks
-from .link import Link, Operation
+from .link import Link
+from .operation import Operation
 from .status import LinkState, LinkStatus
 
 if TYPE_CHECKING:

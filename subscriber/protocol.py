@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .errors import ProtocolError
 
@@ -18,6 +18,9 @@ _MAX_TOLD = 500
 
 Json = Any
 """A value of JSON: None, bool, int, float, str, a list or a dict with string keys of the same."""
+
+SCALARS: Final = (str, int, float, type(None))
+"""The types of those that hold no others; bool is an int. Most values are, and it is quick to see."""
 
 
 class Acknowledged(NamedTuple):
@@ -95,14 +98,14 @@ class Protocol:
     def receive(self, text: str | bytes) -> Event | None:
         """Take one message. None when it is about an operation that we ended. Raises ProtocolError."""
         match _parse(text):
+            case {"type": "next", "id": str() as id_, "payload": dict() as payload}:
+                return Next(id_, payload.get("data"), _errors(payload.get("errors"))) if self._is_open(id_) else None
             case {"type": "connection_ack", "payload": dict() | None as payload}:
                 return self._acknowledge(payload or {})
             case {"type": "ping"}:
                 return Pinged(_text("pong"))
             case {"type": "pong", "payload": dict() | None as payload}:
                 return Ponged(payload or {})
-            case {"type": "next", "id": str() as id_, "payload": dict() as payload}:
-                return Next(id_, payload.get("data"), _errors(payload.get("errors"))) if self._is_open(id_) else None
             case {"type": "error", "id": str() as id_, "payload": list() as errors}:
                 return Failed(id_, _errors(errors)) if self._end(id_) else None
             case {"type": "complete", "id": str() as id_}:

@@ -10,7 +10,7 @@ from typing import Any
 from .environment import AllowedEnv
 from .errors import ConfigRefused
 from .oauth import PREFIX as OAUTH_PREFIX
-from .protocol import Json
+from .protocol import SCALARS, Json
 from .steering import CACHE_STRATEGY, DEFAULT_CACHE_STRATEGY, is_cache_strategy
 
 # Parameters that steer Modelwire: LiteLLM would send them on to the provider, which refuses what it does not know.
@@ -55,7 +55,7 @@ class ModelSettings:
         if not is_cache_strategy(self.cache_strategy):
             raise ConfigRefused("invalid_config", "its cache_strategy is none of none, 5m and 1h")
         params = {name: allowed_env.resolve(value, name) for name, value in self.litellm_params.items()}
-        return replace(self, litellm_params=params)
+        return self if params == self.litellm_params else replace(self, litellm_params=params)
 
     def call_params(self) -> dict[str, Any]:
         """Give LiteLLM's keyword arguments as a copy that the caller may change, without those that steer Modelwire."""
@@ -81,9 +81,11 @@ class ModelSettings:
 
 
 def _freeze(value: Json) -> Json:
+    if isinstance(value, SCALARS):
+        return value
     if isinstance(value, Mapping):
         return MappingProxyType({key: _freeze(item) for key, item in value.items()})
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return tuple(_freeze(item) for item in value)
     return value
 

@@ -8,16 +8,17 @@ component's span and the server's are in one trace although they send each other
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+
+def span(name: str, revision: str, **attributes: str | int) -> AbstractContextManager[None]:
+    """A span of a block in the trace of a revision."""
+    return _span(name, revision, attributes) if "opentelemetry.trace" in sys.modules else nullcontext()
 
 
 @contextmanager
-def span(name: str, revision: str, **attributes: str | int) -> Iterator[None]:
-    """A span of this block in the trace of a revision."""
-    if "opentelemetry.trace" not in sys.modules:
-        yield
-        return
+def _span(name: str, revision: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
     import hashlib
 
     from opentelemetry import trace

@@ -15,16 +15,15 @@ from modelwire.subscriber import DynamicModelProvider, ModelSettings
 
 async def main() -> None:
     url, token, alias = sys.argv[1:4]
-    applied: asyncio.Queue[int] = asyncio.Queue()
 
     def note(_old: ModelSettings | None, new: ModelSettings | None) -> None:
+        now = time.monotonic_ns()
         if new is not None:
-            applied.put_nowait(time.monotonic_ns())
+            print(json.dumps(now), flush=True)
 
     async with DynamicModelProvider(url, token=token, component="benchmark-agent") as provider:
         provider.get_lite_llm_model(alias).on_settings_change(note)
-        while True:
-            print(json.dumps(await applied.get()), flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

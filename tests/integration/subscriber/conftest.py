@@ -36,6 +36,7 @@ FAST = Timing(
     silence_seconds=30,
     ping_seconds=10,
     open_seconds=10,
+    acknowledge_seconds=0.005,
     renewal_least_seconds=0.01,
     close_seconds=0.2,
     override_seconds=10,

@@ -150,6 +150,18 @@ async def test_a_server_that_never_acknowledges(plane: Plane, connect: Any, sign
     await line.model.wait_ready(timeout_seconds=120)
 
 
+async def test_of_several_versions_in_a_row_the_server_is_told_the_last(
+    plane: Plane, connect: Any, signal: Signal
+) -> None:
+    line = await ready(plane, connect, timing=replace(FAST, acknowledge_seconds=2.0))
+    await signal.until(lambda: plane.acknowledged)
+    for version in (2, 3, 4):
+        await plane.put("general", version=version)
+    await signal.until(lambda: line.model.version == 4)
+    await signal.until(lambda: plane.acknowledged[-1]["version"] == 4)
+    assert [each["version"] for each in plane.acknowledged] == [1, 4]
+
+
 @pytest.mark.parametrize(
     "frame",
     ["[]", "null", "{", '{"type":"next","id":"99","payload":{}}', '{"type":"connection_ack"}', b"\x00", "EVENT"],
