@@ -24,8 +24,8 @@ class Timing:
     open_seconds: float = 10.0
     """For each of: getting a token, opening the socket, being acknowledged, having a new token taken."""
     acknowledge_seconds: float = 0.05
-    """Before the server is told of a version: the components of a machine go on with it first, and of several versions
-    in a row it is told the last."""
+    """Before the server is told of a version: the other components of the machine go on with it first. Of those that
+    came by then it is told the last."""
     renewal_least_seconds: float = 1.0
     """Before a token is renewed, however soon it seems to expire: clocks differ."""
     close_seconds: float = 1.0

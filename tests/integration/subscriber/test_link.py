@@ -153,11 +153,11 @@ async def test_a_server_that_never_acknowledges(plane: Plane, connect: Any, sign
 async def test_of_several_versions_in_a_row_the_server_is_told_the_last(
     plane: Plane, connect: Any, signal: Signal
 ) -> None:
-    line = await ready(plane, connect, timing=replace(FAST, acknowledge_seconds=2.0))
+    line = await ready(plane, connect, timing=replace(FAST, acknowledge_seconds=1.0))
     await signal.until(lambda: plane.acknowledged)
     for version in (2, 3, 4):
         await plane.put("general", version=version)
-    await signal.until(lambda: line.model.version == 4)
+        await signal.until(lambda version=version: line.model.version == version)
     await signal.until(lambda: plane.acknowledged[-1]["version"] == 4)
     assert [each["version"] for each in plane.acknowledged] == [1, 4]
 
