@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ..store import Acknowledgement, ModelConfig, Outcome, Position, Selector, component_id, tracing
 from .access import Context, Scope
@@ -13,13 +13,17 @@ from .validation import can_be_stored
 
 MAX_REASON = 100
 MAX_MESSAGE = 1_000
+MAX_SECONDS_AGO = 86_400.0
 
 _REASON = re.compile(r"[a-z0-9_]+(:[a-z0-9_]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcknowledgeRequest:
-    """What a component says. `instance_id` is what it calls itself, `id` and `version` are of the config."""
+    """What a component says. `instance_id` is what it calls itself, `id` and `version` are of the config.
+
+    `seconds_ago` is how long ago it did what it says.
+    """
 
     instance_id: str
     id: str
@@ -27,6 +31,7 @@ class AcknowledgeRequest:
     outcome: Outcome
     reason: str | None = None
     message: str | None = None
+    seconds_ago: float = 0.0
 
 
 @translates_store_errors
@@ -47,6 +52,8 @@ async def acknowledge(context: Context, request: AcknowledgeRequest) -> Acknowle
             "`probe_failed:authentication`: lower-case letters, digits, `_` and `:`; `message` is for people",
             ("input", "reason"),
         )
+    if request.seconds_ago < 0:
+        raise InvalidInput("secondsAgo must be 0 or more: nobody did it in the future", ("input", "secondsAgo"))
     # Whose it is, is part of the id: nobody can speak for the component of another.
     own = component_id(context.principal.subject, request.instance_id)
     if not reports.knows(own) and not await context.store.components.has(own):
@@ -63,7 +70,7 @@ async def acknowledge(context: Context, request: AcknowledgeRequest) -> Acknowle
         outcome=request.outcome,
         reason=request.reason,
         message=None if request.message is None else _for_people(request.message),
-        at=datetime.now(UTC),
+        at=datetime.now(UTC) - timedelta(seconds=min(request.seconds_ago, MAX_SECONDS_AGO)),
     )
     known = [str(Position(context.store.id, config.revision))] if config.version == request.version else []
     spoken = tracing.begin("modelwire.acknowledge", known, **{"modelwire.outcome": request.outcome.value})

@@ -27,6 +27,9 @@ class AcknowledgeModelConfigInput:
     message: Maybe[str | None] = strawberry.field(
         description="Why it refused, for people, and never with a secret; what is over 1,000 characters is cut off."
     )
+    seconds_ago: float = strawberry.field(
+        default=0.0, description="How long ago it did it; more than a day counts as a day."
+    )
 
     def to_request(self) -> AcknowledgeRequest:
         return AcknowledgeRequest(
@@ -36,6 +39,7 @@ class AcknowledgeModelConfigInput:
             outcome=self.outcome,
             reason=value_of(self.reason),
             message=value_of(self.message),
+            seconds_ago=self.seconds_ago,
         )
 
 

@@ -124,7 +124,9 @@ class ComponentBinding:
         description="Why it refused, as a class such as `missing_secret`; null when it gave none."
     )
     message: str | None = strawberry.field(description="Why it refused, for people; null when it said nothing.")
-    acknowledged_at: datetime | None = strawberry.field(description="When it spoke (UTC); null when it has not.")
+    acknowledged_at: datetime | None = strawberry.field(
+        description="When it did what it spoke of (UTC); null when it has not spoken."
+    )
 
     @classmethod
     def of(cls, binding: store.Binding) -> Self:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -76,7 +75,7 @@ class Metrics:
         )
         self._applied = self._histogram(
             "commit_to_applied_seconds",
-            "From a change to a component's word that it runs it; of components that were connected at the change.",
+            "From a change until a component runs it, as it says; of components that were connected at the change.",
         )
         self._commits = self._counter("commits", "Transactions that changed model configs.")
         self._deliveries = self._counter("deliveries", "Events that were sent to subscribers over websockets.")
@@ -128,11 +127,14 @@ class Metrics:
         """A transaction changed model configs."""
         self._commits.inc()
 
-    def acknowledged(self, outcome: Outcome, committed_at: datetime | None) -> None:
-        """A component spoke of a version; None: it was not connected when that was committed, or it is not known."""
+    def acknowledged(self, outcome: Outcome, seconds: float | None) -> None:
+        """A component spoke of a version, and did it so long after the commit.
+
+        None: it was not connected then, or when that was is not known.
+        """
         self._acknowledgements.labels(outcome.value).inc()
-        if outcome is Outcome.APPLIED and committed_at is not None:
-            self._applied.observe(max(0.0, (datetime.now(UTC) - committed_at).total_seconds()))
+        if outcome is Outcome.APPLIED and seconds is not None:
+            self._applied.observe(max(0.0, seconds))
 
     def unauthenticated(self) -> None:
         """A credential was not accepted."""

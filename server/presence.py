@@ -37,8 +37,8 @@ component_link: ContextVar[Link | None] = ContextVar("component_link", default=N
 class Presence:
     """The components of one server process. One task writes; while the database is away the others go on.
 
-    `on_acknowledged` hears of each acknowledgement: the outcome, and when the version was committed; None when the
-    component connected later, or this process does not know it. It must not raise.
+    `on_acknowledged` hears of each acknowledgement: the outcome, and the seconds from the commit of the version
+    to it; None when the component connected later, or this process does not know it. It must not raise.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Presence:
         store: Store,
         *,
         lease_seconds: float,
-        on_acknowledged: Callable[[Outcome, datetime | None], None] = lambda _outcome, _committed_at: None,
+        on_acknowledged: Callable[[Outcome, float | None], None] = lambda _outcome, _seconds: None,
     ) -> None:
         self._store = store
         self._on_acknowledged = on_acknowledged
@@ -103,7 +103,7 @@ class Presence:
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """See `Reports.acknowledge`."""
-        self._on_acknowledged(acknowledgement.outcome, self._committed_at(acknowledgement))
+        self._on_acknowledged(acknowledgement.outcome, self._seconds_to(acknowledgement))
         # What is refused must not hide what was applied just before, and is in use.
         key = acknowledgement.component_id, acknowledgement.config_id, acknowledgement.outcome
         spoken = self._acknowledgements.get(key)
@@ -115,13 +115,15 @@ class Presence:
         # Several may wait for it, and one that is cancelled must not take it from the others.
         await asyncio.shield(spoken.written)
 
-    def _committed_at(self, acknowledgement: Acknowledgement) -> datetime | None:
+    def _seconds_to(self, acknowledgement: Acknowledgement) -> float | None:
         state = self._states.get(acknowledgement.component_id)
         snapshot = self._store.mirror.snapshot(Selector(ids=frozenset({acknowledgement.config_id})))
         config = next(iter(snapshot.configs), None) if snapshot is not None else None
         if state is None or config is None or config.version != acknowledgement.version:
             return None
-        return config.updated_at if config.updated_at >= state.component.connected_at else None
+        if config.updated_at < state.component.connected_at:
+            return None
+        return (acknowledgement.at - config.updated_at).total_seconds()
 
     def _disconnect(self, link: Link) -> None:
         state = link.close()

@@ -66,7 +66,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledgement:
-    """What a component did with one version. `reason` is a class, `message` a text for people; None: none given."""
+    """What a component did with one version. `reason` is a class, `message` a text for people; None: none given.
+
+    `at` is when it did it (UTC).
+    """
 
     component_id: str
     config_id: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .protocol import Completed, Event, Failed, Json, Next, codes_of, text_of
 
@@ -27,12 +28,16 @@ _TRY_AGAIN = frozenset({"UNAVAILABLE", "LIMIT_EXCEEDED", "INTERNAL"})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a version. `reason` is the class of the refusal and `message` its text; None: it is applied."""
+    """What became of a version. `reason` is the class of the refusal and `message` its text; None: it is applied.
+
+    `at` is when, by the monotonic clock.
+    """
 
     config_id: str
     version: int
     reason: str | None = None
     message: str | None = None
+    at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def key(self) -> tuple[str, bool]:
@@ -89,6 +94,7 @@ class Acknowledgements:
             "outcome": "APPLIED" if verdict.reason is None else "REFUSED",
             "reason": verdict.reason,
             "message": None if verdict.message is None else verdict.message[:MAX_MESSAGE],
+            "secondsAgo": time.monotonic() - verdict.at,
         }
         return {"query": DOCUMENT, "variables": {"input": given}}
 

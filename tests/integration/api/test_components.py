@@ -251,6 +251,24 @@ async def test_nobody_speaks_for_the_component_of_another(client: Any, reporter:
     assert node["rollout"]["pending"] == 2
 
 
+@pytest.mark.parametrize(("ago", "counts"), [(0, 0), (3600.5, 3600.5), (1e300, 86_400)])
+async def test_what_a_component_did_a_while_ago_is_shown_at_its_time(
+    client: Any, reporter: Any, servers: Servers, ago: float, counts: float
+) -> None:
+    config = await client.create("x", provider="openai", model="m")
+    one = component("one")
+    await servers.note(connected=[one], bound=[bound(one, config)])
+    begun = datetime.now(UTC)
+    await acknowledge(reporter, "one", config, secondsAgo=ago)
+    ended = datetime.now(UTC)
+    shown = await client.run(
+        "{ components(first: 1) { edges { node { bindings { edges { node { acknowledgedAt } } } } } } }"
+    )
+    (binding,) = shown["components"]["edges"][0]["node"]["bindings"]["edges"]
+    at = datetime.fromisoformat(binding["node"]["acknowledgedAt"]) + timedelta(seconds=counts)
+    assert begun <= at <= ended
+
+
 @pytest.mark.parametrize(
     ("given", "error", "path"),
     [
@@ -263,6 +281,7 @@ async def test_nobody_speaks_for_the_component_of_another(client: Any, reporter:
         ({"reason": "Has Blanks"}, "InvalidInput", "reason"),
         ({"reason": ""}, "InvalidInput", "reason"),
         ({"reason": "a" * 101}, "InvalidInput", "reason"),
+        ({"secondsAgo": -0.1}, "InvalidInput", "secondsAgo"),
     ],
 )
 async def test_what_cannot_be_is_refused(

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -138,7 +139,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def serving(lease_seconds: float = 60.0) -> AsyncIterator[Server]:
+async def serving(lease_seconds: float = 60.0, **more: Any) -> AsyncIterator[Server]:
     database, mirror = Database(), Mirror(100)
 
     class Store:
@@ -146,7 +147,7 @@ async def serving(lease_seconds: float = 60.0) -> AsyncIterator[Server]:
 
     store: Any = Store()
     store.mirror = mirror
-    presence = Presence(store, lease_seconds=lease_seconds)
+    presence = Presence(store, lease_seconds=lease_seconds, **more)
     async with presence.written():
         yield Server(presence, database, mirror)
 
@@ -172,6 +173,19 @@ async def test_a_storm_is_few_transactions() -> None:
         said = [server.presence.acknowledge(ack(link, 1)) for link in links if link is not None]
         await asyncio.gather(*said)
         assert len(server.database.batches) == 2 * 5000 / module.BATCH_COMPONENTS
+
+
+async def test_how_long_a_component_took_is_from_the_commit_to_what_it_did() -> None:
+    heard: list[tuple[Outcome, float | None]] = []
+    async with serving(on_acknowledged=lambda *what: heard.append(what)) as server:
+        link, _ = server.connect("one")
+        assert link is not None
+        before, after = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
+        for committed_at in (before, after):
+            load(server.mirror, [replace(config("a", "x"), updated_at=committed_at)], 1)
+            await server.presence.acknowledge(replace(ack(link, 1), at=after + timedelta(seconds=3)))
+    # The first was committed before the component was here.
+    assert heard == [(Outcome.APPLIED, None), (Outcome.APPLIED, 3.0)]
 
 
 async def test_an_idle_server_writes_nothing() -> None:

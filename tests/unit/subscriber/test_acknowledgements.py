@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,7 +82,9 @@ def test_few_are_on_the_way_at_a_time(said: Acknowledgements) -> None:
 
 def test_what_is_said(said: Acknowledgements) -> None:
     applied = {"instanceId": "me", "id": "a", "version": 1, "outcome": "APPLIED", "reason": None, "message": None}
-    assert said.request(Verdict("a", 1))["variables"] == {"input": applied}
+    given = said.request(Verdict("a", 1, at=time.monotonic() - 500))["variables"]["input"]
+    assert given.pop("secondsAgo") >= 500
+    assert given == applied
     refused = said.request(Verdict("a", 2, "missing_secret", "m" * 5000))["variables"]["input"]
     assert (refused["outcome"], refused["reason"], len(refused["message"])) == (
         "REFUSED",
