@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import TimerHandle, Transport
 from collections import deque
 from collections.abc import Callable
@@ -36,6 +37,10 @@ has its answer. It takes the place of what was taken before; None: nobody is cal
 WRITE_FRAME = "modelwire.websocket.write_frame"
 """The ASGI extension of WebSocketProtocol: a function that writes a `ready_frame` at once. It answers False, and writes
 nothing, when the peer does not read as fast, or the socket is not open: then `send` says what there is to say."""
+
+
+# Such a line is left out, as a server may do: llhttp would take the body for that protocol.
+_OTHER_PROTOCOL = re.compile(rb"^upgrade:(?![ \t]*websocket[ \t]*\r\n).*\n", re.IGNORECASE | re.MULTILINE)
 
 
 def ready_frame(text: bytes) -> bytes:
@@ -84,10 +89,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _parse(self) -> None:
+        piece: bytes | bytearray
         try:
             while not self._answering() and (piece := self._next_piece()):
-                if not (self._in_head and _asks_for_another_protocol(piece)):
-                    self.parser.feed_data(piece)
+                if self._in_head and b"upgrade:" in piece.lower():
+                    piece = _OTHER_PROTOCOL.sub(b"", piece)
+                self.parser.feed_data(piece)
         except HttpParserUpgrade:
             self._cancel_check()
             self._received.clear()
@@ -104,22 +111,30 @@ class HttpProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.disconnected
 
     def _next_piece(self) -> bytearray:
-        """What to parse next, empty when more must come. A request ends with a line, or with a body of the length that
-        its head said: no piece has more than one of them.
+        """What to parse next, empty when more must come: of one request alone. It ends with a line, or with a body of
+        the length that its head said.
         """
-        end = self._body_left
-        if not end:
-            end = self._received.find(b"\n") + 1
-            if self._lines_bytes > HEAD_BYTES or (not end and self._in_head and len(self._received) > HEAD_BYTES):
-                raise HttpParserError("the head is too large")
-            if not end and not self._in_head:
-                end = len(self._received)
+        received, end = self._received, self._body_left
+        if end:
+            self._body_left -= min(end, len(received))
+        else:
+            end = self._lines_end()
             self._lines_bytes += end
-        piece = self._received[:end]
-        del self._received[:end]
-        if self._body_left:
-            self._body_left -= len(piece)
+            if self._lines_bytes > HEAD_BYTES or (not end and len(received) > HEAD_BYTES):
+                raise HttpParserError("the head is too large")
+        piece = received[:end]
+        del received[:end]
         return piece
+
+    def _lines_end(self) -> int:
+        """Where lines end that are of the request that is read; 0 when not even one does."""
+        if not self._in_head:
+            # As much of a chunk as is there.
+            return min(self._received.find(b"\n") + 1 or len(self._received), HEAD_BYTES // 2)
+        if self._received.startswith(b"\r\n"):
+            return 2
+        end = self._received.find(b"\r\n\r\n")
+        return self._received.find(b"\n") + 1 if end < 0 else end + 4
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value.rstrip())
@@ -219,11 +234,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._check_later(LINGER_SECONDS, left)
         else:
             self.transport.abort()
-
-
-def _asks_for_another_protocol(line: bytearray) -> bool:
-    """Whether this is an Upgrade that is left out, as a server may do: llhttp would take the body for that protocol."""
-    return line[:8].lower() == b"upgrade:" and line[8:].strip().lower() != b"websocket"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -58,7 +58,8 @@ async def test_requests_that_come_at_once_are_answered_one_after_the_other(serve
 
 async def test_a_request_may_come_in_any_pieces(server: Any) -> None:
     """Wherever it is cut, in its head, its body, its chunks and between two: it is read as if it came at once."""
-    requests = hello("a") + hello_in_chunks("b", trailers=b"X: y\r\n") + GET
+    upgrade = b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+    requests = hello("a", upgrade) + hello_in_chunks("b", trailers=b"X: y\r\n") + GET
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(GET)
     assert await read_answer(reader) == (200, ADA)
@@ -161,6 +162,12 @@ async def test_a_head_has_a_limit(server: Any, sent: bytes) -> None:
     answer = await exchange(server.port, sent[: len(sent) // 2], sent[len(sent) // 2 :])
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"65536 bytes" in answer
+
+
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\0\n", b"GET /graphql HTTP/1.1\n", POST + b"A: b\n"])
+async def test_a_wrong_line_is_not_waited_behind(server: Any, sent: bytes) -> None:
+    """Whoever speaks TLS waits for an answer themselves."""
+    assert (await exchange(server.port, sent)).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_head_of_nearly_the_limit_is_read(server: Any) -> None:
