@@ -154,7 +154,8 @@ def _parse(text: str | bytes) -> dict[str, Json]:
         raise ProtocolError("the server sent a message that is not JSON") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise ProtocolError("the server sent a message without a type")
-    return {"payload": None, **message}
+    message.setdefault("payload", None)
+    return message
 
 
 def _errors(errors: Json) -> tuple[Mapping[str, Json], ...]:

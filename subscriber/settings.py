@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,8 @@ from .errors import ConfigRefused
 from .oauth import PREFIX as OAUTH_PREFIX
 from .protocol import SCALARS, Json
 from .steering import CACHE_STRATEGY, DEFAULT_CACHE_STRATEGY, is_cache_strategy
+
+_CONTENT = attrgetter("alias", "id", "version", "revision", "litellm_params", "max_input_tokens")
 
 # Parameters that steer Modelwire: LiteLLM would send them on to the provider, which refuses what it does not know.
 _STEERING = frozenset({CACHE_STRATEGY, "max_input_tokens"})
@@ -67,10 +70,7 @@ class ModelSettings:
 
     def same_as(self, other: ModelSettings | None) -> bool:
         """Whether both say the same, and are the same version of the same config."""
-        return other is not None and all(
-            getattr(self, name) == getattr(other, name)
-            for name in ("alias", "id", "version", "revision", "litellm_params", "max_input_tokens")
-        )
+        return other is not None and _CONTENT(self) == _CONTENT(other)
 
     def __repr__(self) -> str:
         return (

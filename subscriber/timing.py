@@ -23,7 +23,7 @@ class Timing:
     bookmarks, so that an idle fleet costs it nothing, and so that it has time to answer before the link is dead."""
     open_seconds: float = 10.0
     """For each of: getting a token, opening the socket, being acknowledged, having a new token taken."""
-    acknowledge_seconds: float = 0.05
+    acknowledge_seconds: float = 0.1
     """Before the server is told of a version: the other components of the machine go on with it first. Of those that
     came by then it is told the last."""
     renewal_least_seconds: float = 1.0

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+_NOTHING = nullcontext()
+
 
 def span(name: str, revision: str, **attributes: str | int) -> AbstractContextManager[None]:
     """A span of a block in the trace of a revision."""
-    return _span(name, revision, attributes) if "opentelemetry.trace" in sys.modules else nullcontext()
+    return _span(name, revision, attributes) if "opentelemetry.trace" in sys.modules else _NOTHING
 
 
 @contextmanager
