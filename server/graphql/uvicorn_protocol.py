@@ -39,8 +39,9 @@ WRITE_FRAME = "modelwire.websocket.write_frame"
 nothing, when the peer does not read as fast, or the socket is not open: then `send` says what there is to say."""
 
 
-# Such a line is left out, as a server may do: llhttp would take the body for that protocol.
-_OTHER_PROTOCOL = re.compile(rb"^upgrade:(?![ \t]*websocket[ \t]*\r\n).*\n", re.IGNORECASE | re.MULTILINE)
+# Such a line is left out, as a server may do: llhttp would take the body for that protocol. One that ends otherwise is
+# left to be refused: nothing here may see another end of a head than llhttp does.
+_OTHER_PROTOCOL = re.compile(rb"^upgrade:(?![ \t]*websocket[ \t]*\r\n)[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)
 
 
 def ready_frame(text: bytes) -> bytes:
@@ -135,6 +136,11 @@ class HttpProtocol(HttpToolsProtocol):
             return 2
         end = self._received.find(b"\r\n\r\n")
         return self._received.find(b"\n") + 1 if end < 0 else end + 4
+
+    def on_message_begin(self) -> None:
+        if self._running():
+            raise HttpParserError("two requests in one piece, which would be a bug here")
+        super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value.rstrip())

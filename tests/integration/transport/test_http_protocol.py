@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from httptools import HttpParserError
 from raw_http import exchange, read_answer
 
 from modelwire.server.graphql import uvicorn_protocol
@@ -93,6 +94,9 @@ async def test_a_request_may_come_in_any_pieces(server: Any) -> None:
         b"CONNECT x:80 HTTP/1.1\r\n" + HOST + b"\r\n",
         b"POST /graphql HTTP/1.1\r\nHost: x\n\r\n",
         POST + b"Connection: Upgrade\r\nConnection: close\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}",
+        POST + b"Upgrade: h2c\n\r\n",
+        POST + b"Upgrade: h2c\rA: b\r\n\r\n",
+        POST + b"Upgrade: h2c\r\n folded\r\n\r\n",
         POST + b"A\0: b\r\n\r\n",
         POST + b"A: b\0\r\n\r\n",
         POST + b"A: b\x01\r\n\r\n",
@@ -162,6 +166,16 @@ async def test_a_head_has_a_limit(server: Any, sent: bytes) -> None:
     answer = await exchange(server.port, sent[: len(sent) // 2], sent[len(sent) // 2 :])
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"65536 bytes" in answer
+
+
+async def test_the_parser_takes_no_request_before_its_turn(server: Any) -> None:
+    """Should it ever get the beginning of one too early: that is refused, too."""
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    await until(lambda: bool(server.uvicorn.server_state.connections))
+    (protocol,) = server.uvicorn.server_state.connections
+    with pytest.raises(HttpParserError):
+        protocol.parser.feed_data(GET + GET)
+    writer.close()
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\0\n", b"GET /graphql HTTP/1.1\n", POST + b"A: b\n"])
