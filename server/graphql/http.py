@@ -249,10 +249,9 @@ def _refused(error: Exception) -> HttpRefusal:
 
 
 async def _read_body(headers: Headers, receive: Receive, environment: Environment, limit: int) -> bytes:
-    # Nothing more is read, so the connection cannot be used again.
-    too_large = refusal(413, f"A body has at most {limit} bytes.", LimitExceeded.code, {"Connection": "close"})
-    if headers.get("content-length", "0").isdecimal() and int(headers.get("content-length", "0")) > limit:
-        raise too_large
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise _too_large(limit)
     body = bytearray()
     try:
         async with asyncio.timeout(environment.limits.body_timeout_seconds):
@@ -262,11 +261,16 @@ async def _read_body(headers: Headers, receive: Receive, environment: Environmen
                     raise ClientDisconnect
                 body += message.get("body", b"")
                 if len(body) > limit:
-                    raise too_large
+                    raise _too_large(limit)
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
         raise refusal(408, "The body did not come in time.", headers={"Connection": "close"}) from None
+
+
+def _too_large(limit: int) -> HttpRefusal:
+    # Nothing more is read, so the connection cannot be used again.
+    return refusal(413, f"A body has at most {limit} bytes.", LimitExceeded.code, {"Connection": "close"})
 
 
 def _parse_body(body: bytes) -> GraphQLRequest:
