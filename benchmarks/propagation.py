@@ -2,7 +2,8 @@
 
 The components are processes with the subscriber in them, which all share the core that the server has not. The peer is
 the raw echo: as many processes with the websockets library alone, which get the same frames from an ASGI application.
-What a change takes without anybody listening is taken off of both.
+The commit is where the server's log has it, to the millisecond that began before it. The other application commits
+nothing: what its request takes without anybody listening is taken off.
 
 The commits that another server process sees are made by this program, through the store, as a second server would; the
 time is from the end of the transaction to the frame at a subscriber. PostgreSQL tells (NOTIFY); SQLite is asked every
@@ -17,8 +18,10 @@ import random
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -47,26 +50,19 @@ def run(lab: Lab) -> list[Figure]:
 
 
 class _Fleet:
-    """Client processes of one kind, and the server whose changes they hear of."""
+    """Client processes of one kind, and the server whose changes they hear of. `change` has it send the next one, and
+    gives the moment of its commit.
+    """
 
-    def __init__(self, lab: Lab, server: Server, count: int, arguments: list[str]) -> None:
+    def __init__(self, lab: Lab, server: Server, count: int, arguments: list[str], change: Callable[[], float]) -> None:
         self.server = server
+        self._change = change
         folder = lab.new_folder()
-        for _ in range(3):
-            server.change()
-        self.base = statistics.median(self._without(server) for _ in range(9))
         command = [sys.executable, "-m", *arguments]
         self.clients = [MeasuredProcess(command, core=LOAD_CORE, log=folder / str(n)) for n in range(count)]
         for client in self.clients:
             # The first configuration: it listens.
             self._next(client)
-
-    @staticmethod
-    def _without(server: Server) -> float:
-        server.process.settle()
-        began = time.monotonic()
-        server.change()
-        return time.monotonic() - began
 
     @staticmethod
     def _next(client: MeasuredProcess) -> float:
@@ -79,27 +75,60 @@ class _Fleet:
         """Seconds from the commit until each of them had it, sorted."""
         # What the components answered to the change before.
         self.server.process.settle()
-        began = time.monotonic()
-        self.server.change()
-        return sorted(self._next(client) - began - self.base for client in self.clients)
+        committed = self._change()
+        return sorted(self._next(client) - committed for client in self.clients)
 
     def stop(self) -> None:
         for client in self.clients:
             client.stop()
 
 
+def _logged_commit(server: GraphQLServer) -> Callable[[], float]:
+    """Change something, and find the commit in the server's log."""
+
+    def change() -> float:
+        server.change()
+        lines = [json.loads(line) for line in server.process.log.read_text().splitlines() if "was committed" in line]
+        return datetime.fromisoformat(lines[-1]["time"]).timestamp() - time.time() + time.monotonic()
+
+    return change
+
+
+def _request_without_listeners(server: Server) -> Callable[[], float]:
+    """Have the ready text sent, when it is sent as soon as it was while nobody listened: now."""
+
+    def seconds() -> float:
+        server.process.settle()
+        began = time.monotonic()
+        server.change()
+        return time.monotonic() - began
+
+    for _ in range(3):
+        server.change()
+    base = statistics.median(seconds() for _ in range(9))
+
+    def change() -> float:
+        began = time.monotonic()
+        server.change()
+        return began + base
+
+    return change
+
+
 def _applied(lab: Lab) -> list[Figure]:
     count, rounds, changes = lab.choose((32, 5, 20), (3, 1, 2))
-    modelwire: GraphQLServer = lab.start("modelwire")
+    modelwire = lab.modelwire(log_format="json")
     ceiling: Server = lab.start("ceiling")
     url = f"ws://127.0.0.1:{ceiling.port}/"
     echo = ["benchmarks.clients.echo", url, init_text(), subscribe_text(), str(MIN_BYTES)]
     component = ["benchmarks.clients.component", f"http://127.0.0.1:{modelwire.port}", ADMIN_KEY, ALIAS]
     with ExitStack() as stack:
-        fleets = {}
-        for name, server, arguments in (("modelwire", modelwire, component), ("raw echo", ceiling, echo)):
-            fleets[name] = _Fleet(lab, server, count, arguments)
-            stack.callback(fleets[name].stop)
+        fleets = {
+            "modelwire": _Fleet(lab, modelwire, count, component, _logged_commit(modelwire)),
+            "raw echo": _Fleet(lab, ceiling, count, echo, _request_without_listeners(ceiling)),
+        }
+        for fleet in fleets.values():
+            stack.callback(fleet.stop)
         medians: dict[str, list[float]] = {name: [] for name in fleets}
         p99: dict[str, list[float]] = {name: [] for name in fleets}
         for _ in range(rounds):
@@ -110,7 +139,7 @@ def _applied(lab: Lab) -> list[Figure]:
     for each in (modelwire, ceiling):
         lab.stop(each)
     name = f"commit to applied, {count} component processes"
-    # Of the few changes of a small run nothing is left after the commit's own time is taken off: no ratio.
+    # Of the few changes of a small run nothing is left after the request's own time is taken off: no ratio.
     goals = lab.choose([Goal(over="modelwire", under="raw echo", at_most=2)], [])
     return [
         Figure(name=f"{name}, p50", unit="ms", runs=medians),
