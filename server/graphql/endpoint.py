@@ -21,7 +21,8 @@ from .websocket import Connection
 
 
 class GraphQLEndpoint:
-    """An ASGI application for one path.
+    """An ASGI application for one path. It needs the extensions of `uvicorn_protocol.HttpProtocol` in its scope, and
+    uses those of `WebSocketProtocol` where they are there.
 
     `authenticate` takes the value of an Authorization header, or of `authorization` in `connection_init` (None: there
     is none), and raises resolvers.errors.Unauthenticated. `context` makes `info.context` for each operation.
