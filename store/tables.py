@@ -191,7 +191,8 @@ bindings = Table(
     Column("delivered_version", Integer),
     Column("server", String(32)),
     Index("bindings_config_id", "config_id"),
-    Index("bindings_server", "server"),
+    # Both columns: of one component, and of those of a process.
+    Index("bindings_server", "server", "component_id"),
 )
 
 # A table of its own: a component may say what it runs before anybody has noted that it was sent.

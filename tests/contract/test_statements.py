@@ -15,7 +15,7 @@ from sqlalchemy import event
 from modelwire.resolvers.access import ALL_SCOPES, Context, Principal
 from modelwire.resolvers.inputs import ModelConfigInput
 from modelwire.resolvers.model_configs import update
-from modelwire.store import AliasPatterns, ApiKey, Feed, ModelConfig, ModelConfigDraft, Store
+from modelwire.store import AliasPatterns, ApiKey, Feed, ModelConfig, ModelConfigDraft, PresenceBatch, Store
 
 MANY = 5_000
 
@@ -107,6 +107,24 @@ async def test_no_statement_of_an_update_walks_through_a_table(store: Store, url
         walks = [line for line in plan if any(f"{scan} {table}" in line for scan in SCANS for table in tables)]
         # The last row of the audit log is the first one of a walk from its end.
         assert not walks or "LIMIT" in statement, (statement, plan)
+
+
+async def test_what_a_server_sent_a_component_is_found_by_both(store: Store, url: str) -> None:
+    """SQLite counts on few rows for any key: one by the server alone would lead it through all that it sent to all."""
+    now = datetime.now(UTC)
+    with recorded(store) as statements:
+        await store.components.write(PresenceBatch(server="s", at=now, lease_until=now, gone=["c"]))
+        await store.components.present("s")
+    found = [
+        (statement, line)
+        for statement, plan in plans(url, statements)
+        if "count(bindings" in statement or "min(bindings" in statement
+        for line in plan
+        if "bindings" in line and url.startswith("sqlite")
+    ]
+    assert len(found) == (3 if url.startswith("sqlite") else 0), found
+    for statement, line in found:
+        assert "component_id=?" in line, (statement, line)
 
 
 SCANS = ("SCAN", "Seq Scan on")

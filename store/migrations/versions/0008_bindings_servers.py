@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("bindings", sa.Column("server", sa.String(32)))
-    op.create_index("bindings_server", "bindings", ["server"])
+    op.create_index("bindings_server", "bindings", ["server", "component_id"])
 
 
 def downgrade() -> None:
