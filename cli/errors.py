@@ -10,6 +10,7 @@ SERVER_MODULES = frozenset(
     {
         "alembic",
         "graphql",
+        "httptools",
         "jwt",
         "orjson",
         "prometheus_client",
