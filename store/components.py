@@ -156,11 +156,14 @@ async def _disconnect(connection: Connection, server: str, at: datetime) -> None
 
 
 async def _release(
-    connection: Connection, server: str, which: ColumnElement[bool], *, at: datetime, **noted: int
+    connection: Connection, server: str, which: ColumnElement[bool], *, at: datetime, revision: int | None = None
 ) -> None:
     """Note that a server process holds some components no more. They are another's that sent them something, and what
     this one sent is forgotten then; else they are disconnected, and keep what they had.
+
+    `revision` is that of the change; None: the caller notes which components it concerns.
     """
+    noted = {} if revision is None else {"revision": revision}
     heir = (
         select(func.min(bindings.c.server))
         .where(bindings.c.component_id == components.c.id, bindings.c.server.in_(_others(server, at)))
