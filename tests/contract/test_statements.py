@@ -120,11 +120,12 @@ async def test_what_a_server_sent_a_component_is_found_by_both(store: Store, url
         for statement, plan in plans(url, statements)
         if "count(bindings" in statement or "min(bindings" in statement
         for line in plan
-        if "bindings" in line and url.startswith("sqlite")
     ]
-    assert len(found) == (3 if url.startswith("sqlite") else 0), found
+    assert len({statement for statement, _ in found}) == 2, found
     for statement, line in found:
-        assert "component_id=?" in line, (statement, line)
+        # PostgreSQL knows how few rows there are, and walks through them.
+        if url.startswith("sqlite") and "bindings" in line:
+            assert "component_id=?" in line, (statement, line)
 
 
 SCANS = ("SCAN", "Seq Scan on")
