@@ -181,7 +181,7 @@ async def _services(settings: Settings, local_token_hash: str | None) -> AsyncIt
         store, feed = await stack.enter_async_context(_followed_store(settings))
         await stack.enter_async_context(housekeeping(store, settings))
         metrics = Metrics()
-        store.on_commit(metrics.committed)
+        store.on_commit(lambda _: metrics.committed())
         denials = Denials(store.audit_log)
         await stack.enter_async_context(denials.written())
         oidc = await stack.enter_async_context(_oidc(settings))
@@ -210,7 +210,7 @@ async def _followed_store(settings: Settings) -> AsyncIterator[tuple[Store, Feed
                 _closing(await open_store(database_url(settings), keyring, settings.database_options))
             )
             feed = Feed(store, poll_seconds=settings.feed_poll_seconds, bookmark_seconds=settings.bookmark_seconds)
-            store.on_commit(feed.wake)
+            store.on_commit(feed.committed)
             await feed.start()
             stack.push_async_callback(feed.stop)
         except StoreError as error:

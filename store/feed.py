@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Protocol
 
+from . import tracing
 from .errors import Compacted, StoreError, StoreUnavailable
 from .mirror import Mirror
-from .records import Change, Position, Selector, Snapshot
+from .records import Change, Commit, Position, Selector, Snapshot
 from .watch import PendingChanges, Watch, WatchEvent, WatchIndex, WatchSnapshot
 
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 1.0
+
+# Of those that come while the log is being read. What is forgotten is read.
+_KEPT_COMMITS = 64
 
 
 class ChangeLog(Protocol):
@@ -50,6 +55,8 @@ class Feed:
         self._bookmark_seconds = bookmark_seconds
         self._watches = WatchIndex()
         self._wakeup = asyncio.Event()
+        self._commits: deque[Commit] = deque(maxlen=_KEPT_COMMITS)
+        self._read_due = True
         self._reading = asyncio.Lock()
         # A reading that has not begun: all who ask until then share it.
         self._next_reading: asyncio.Task[None] | None = None
@@ -109,6 +116,12 @@ class Feed:
 
     def wake(self) -> None:
         """Say that there may be something new. Carries no data and may be called too often."""
+        self._read_due = True
+        self._wakeup.set()
+
+    def committed(self, commit: Commit) -> None:
+        """Hear what this process has committed: it need not be read where it follows on what the watches were told."""
+        self._commits.append(commit)
         self._wakeup.set()
 
     async def current(self) -> Position:
@@ -207,8 +220,9 @@ class Feed:
         while True:
             self._wakeup.clear()
             try:
-                await self._read()
+                await self._go_on()
             except Exception as error:
+                self._read_due = True
                 # Whatever it is, subscribers must not be left without a feed.
                 if self._error is None:
                     unexpected = None if isinstance(error, StoreError) else error
@@ -220,9 +234,35 @@ class Feed:
                 self._error = None
             # A wake-up may get lost, whatever it is made of; the log does not.
             patience_seconds = max(self._poll_seconds, _CHECK_SECONDS) if self._error is None else self._poll_seconds
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(patience_seconds):
                     await self._wakeup.wait()
+            except TimeoutError:
+                self._read_due = True
+
+    async def _go_on(self) -> None:
+        """Hand the watches what this process has committed, or what is new in the log when there may be more."""
+        async with self._reading:
+            changes = self._committed_changes()
+            if self._read_due or changes is None:
+                self._read_due = False
+                await self._read_log()
+            else:
+                await self._tell(changes)
+
+    def _committed_changes(self) -> list[Change] | None:
+        """What the commits that were heard of have changed; None when they are not all that there was since."""
+        changes: list[Change] = []
+        revision = self._revision
+        while self._commits:
+            commit = self._commits.popleft()
+            if commit.position.store_id != self._store_id or commit.position.revision > revision + 1:
+                self._commits.clear()
+                return None
+            if commit.position.revision > revision:
+                revision = commit.position.revision
+                changes += commit.changes
+        return changes
 
     async def _read(self) -> None:
         """Hand all that is new in the log to the watches that it concerns."""
@@ -238,7 +278,11 @@ class Feed:
         if self._store.id != self._store_id:
             await self._start_over("the database has another identity, a backup was restored")
             return
+        await self._tell(changes)
+
+    async def _tell(self, changes: Sequence[Change]) -> None:
         await self._settled()
+        tracing.begin("modelwire.feed", (str(Position(self._store_id, change.revision)) for change in changes))()
         for change in changes:
             for watch in self._watches.concerned(change):
                 watch.offer(change)

@@ -55,7 +55,11 @@ class Fleet:
         moment = self._image.moment
         known = moment and (moment.store_id, moment.revision, moment.component_revision)
         if known != (store_id, revision, component_revision):
-            self._wakeup.set()
+            self.wake()
+
+    def wake(self) -> None:
+        """Say that something new was committed."""
+        self._wakeup.set()
 
     @contextlib.asynccontextmanager
     async def watch(self, selector: Selector) -> AsyncIterator[FleetWatch]:

@@ -160,6 +160,14 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """A transaction that was committed: the position that it led to, and all its changes, in the order of the log."""
+
+    position: Position
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AliasPatterns:
     """The aliases that somebody may see: exact names, or globs in which `*` stands for any characters.
 

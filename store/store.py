@@ -24,7 +24,7 @@ from .listing import Listing, Place, find_page
 from .migrate import read_store_id
 from .mirror import Mirror
 from .options import DatabaseOptions
-from .records import Change, ModelConfig, Position, Secrets, Selector, Snapshot
+from .records import Change, Commit, ModelConfig, Position, Secrets, Selector, Snapshot
 from .retention import Retention, compact
 from .rotation import SealedRows
 from .secrets import Keyring
@@ -60,7 +60,7 @@ class Store:
         self._database = database
         self._keyring = keyring
         self._access = Access(store_id)
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[Commit], None]] = []
         self.mirror = Mirror(max_mirrored)
         self.api_keys = ApiKeys(database, self._access)
         self.sessions = Sessions(database, self._access)
@@ -104,11 +104,13 @@ class Store:
         transaction: Transaction | None = None
 
         def after_commit() -> None:
-            if transaction is not None and transaction.revision is not None:
-                revision = str(Position(self.id, transaction.revision))
+            commit = None if transaction is None else transaction.commit
+            if commit is not None:
+                revision = str(commit.position)
                 logger.info("revision %s was committed by %s", revision, by, extra={"revision": revision})
                 committed(revision)
-                self._call_back()
+                self.fleet.wake()
+                self._call_back(commit)
 
         with tracing.writing() as committed:
             async with self._database.write(after_commit, opening=beginning) as connection:
@@ -199,8 +201,6 @@ class Store:
                 found = await find_changes(connection, after=after, concerning=concerning) if news else []
         if after < meta.compacted_revision:
             raise Compacted(f"the change log begins behind revision {after}")
-        if concerning is None:
-            tracing.begin("modelwire.feed", (str(Position(self.id, change.revision)) for change in found))()
         return found
 
     async def history(self, config_id: str, *, first: int, before: int | None = None) -> list[Change]:
@@ -248,14 +248,14 @@ class Store:
         """A key that serves this purpose alone, the same on all servers of this store: see Keyring.derive."""
         return self._keyring.derive(purpose, name)
 
-    def on_commit(self, callback: Callable[[], None]) -> None:
+    def on_commit(self, callback: Callable[[Commit], None]) -> None:
         """Have `callback` called, in the event loop, after each commit of this Store that has a revision."""
         self._callbacks.append(callback)
 
-    def _call_back(self) -> None:
+    def _call_back(self, commit: Commit) -> None:
         for callback in self._callbacks:
             try:
-                callback()
+                callback(commit)
             except Exception:  # the change is committed: whatever a listener does, the writer must hear so
                 logger.exception("a listener failed after a commit")
 

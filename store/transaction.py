@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import Delete, Row, Update, bindparam, delete, insert, select, true, update
 
 from .audit import GENESIS, AuditAction, AuditEvent, append, last_row
-from .change_log import change_of, config_of, find_config, find_configs, find_version, new_config_id, state_columns
+from .change_log import change_of, find_config, find_configs, find_version, new_config_id, state_columns
 from .component_lists import using
 from .component_records import Binding
 from .database import Connection
 from .errors import AliasInUse
-from .records import Change, Json, ModelConfig, ModelConfigDraft, Operation, Secrets, Selector
+from .records import Change, Commit, Json, ModelConfig, ModelConfigDraft, Operation, Position, Secrets, Selector
 from .secrets import Envelope, Keyring
 from .tables import model_config_changes as changes
 from .tables import model_configs as heads
@@ -60,6 +60,7 @@ class Transaction:
         self._by = by
         self._via = via
         self._events: list[AuditEvent] = []
+        self._changes: list[Change] = []
         self._at = datetime.now(UTC)
         self._base: Row[Any] | None = None
         self._revision: int | None = None
@@ -70,6 +71,14 @@ class Transaction:
     def revision(self) -> int | None:
         """The revision of this transaction; None until the first write, and for ever when there is none."""
         return self._revision
+
+    @property
+    def commit(self) -> Commit | None:
+        """What this transaction is once it is committed; None when nothing was written in it."""
+        if self._base is None or self._revision is None:
+            return None
+        changes = sorted(self._changes, key=lambda change: (change.config_id, change.version))
+        return Commit(Position(self._base.store_id, self._revision), tuple(changes))
 
     async def base_revision(self) -> int:
         """The last revision before this transaction: what it reads is of this moment, until its own first write."""
@@ -141,11 +150,11 @@ class Transaction:
         """Delete a config; its history stays. `config` as with `update`."""
         base = await self._require_current(config)
         self._change_head(config, _drop_head)
-        row = self._log(
+        change = self._log(
             base, Operation.DELETE, config_id=config.id, version=config.version + 1, previous_alias=config.alias
         )
         self._remember(AuditAction.MODEL_CONFIG_DELETE, config.id, config.version + 1, alias=config.alias)
-        return change_of(row)
+        return change
 
     async def users(self, config: ModelConfig, *, first: int) -> list[Binding]:
         """The first bindings of a config whose components are connected."""
@@ -199,10 +208,11 @@ class Transaction:
     ) -> ModelConfig:
         envelope = self._keyring.seal(draft.secrets, config_id=config_id, version=version)
         state = {**state_columns(draft, envelope), "created_at": created_at, "created_by": created_by}
-        row = self._log(
+        change = self._log(
             base, operation, config_id=config_id, version=version, previous_alias=previous_alias, state=state
         )
-        return config_of(row)
+        assert change.config is not None  # noqa: S101 - it is no deletion
+        return change.config
 
     def _log(
         self,
@@ -213,7 +223,7 @@ class Transaction:
         version: int,
         previous_alias: str | None,
         state: Mapping[str, Any] | None = None,
-    ) -> SimpleNamespace:
+    ) -> Change:
         row = {
             "config_id": config_id,
             "version": version,
@@ -226,7 +236,9 @@ class Transaction:
         }
         self._connection.write(_log_change, row)
         self._versions[config_id] = None if operation is Operation.DELETE else version
-        return SimpleNamespace(**row)
+        change = change_of(SimpleNamespace(**row))
+        self._changes.append(change)
+        return change
 
     def _remember(self, action: AuditAction, config_id: str, version: int, **details: Json) -> None:
         details |= {"id": config_id, "version": version, "revision": self._revision}

@@ -42,7 +42,7 @@ async def main() -> None:
     await prepare(settings)
     store = await open_store(database_url(settings), read_keyring(settings), settings.database_options)
     feed = Feed(store, bookmark_seconds=30.0)
-    store.on_commit(feed.wake)
+    store.on_commit(feed.committed)
     await feed.start()
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

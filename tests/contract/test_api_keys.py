@@ -87,7 +87,7 @@ async def test_the_first_key_is_kept_once(store: Store) -> None:
 
 async def test_keys_are_no_model_configs(store: Store) -> None:
     calls = []
-    store.on_commit(lambda: calls.append(1))
+    store.on_commit(lambda _: calls.append(1))
     await store.api_keys.add(KEY)
     assert await store.revision() == 1
     assert calls == []

@@ -91,7 +91,7 @@ def damage(request: pytest.FixtureRequest) -> Damage:
 @asynccontextmanager
 async def feed_of(store: Store) -> AsyncIterator[Feed]:
     feed = Feed(store, poll_seconds=NEVER, bookmark_seconds=NEVER)
-    store.on_commit(feed.wake)
+    store.on_commit(feed.committed)
     await feed.start()
     try:
         yield feed

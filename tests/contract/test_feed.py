@@ -40,7 +40,7 @@ def draft(alias: str, model: str = "gpt-4o") -> ModelConfigDraft:
 @asynccontextmanager
 async def feed_of(store: Store, *, poll_seconds: float = NEVER, bookmark_seconds: float = NEVER) -> AsyncIterator[Feed]:
     feed = Feed(store, poll_seconds=poll_seconds, bookmark_seconds=bookmark_seconds)
-    store.on_commit(feed.wake)
+    store.on_commit(feed.committed)
     await feed.start()
     try:
         yield feed

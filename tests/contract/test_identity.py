@@ -26,7 +26,7 @@ GENERAL = Selector(aliases=frozenset({"general"}))
 @asynccontextmanager
 async def feed_of(store: Store, *, poll_seconds: float = 0.01) -> AsyncIterator[Feed]:
     feed = Feed(store, poll_seconds=poll_seconds, bookmark_seconds=NEVER)
-    store.on_commit(feed.wake)
+    store.on_commit(feed.committed)
     await feed.start()
     try:
         yield feed

@@ -63,7 +63,7 @@ async def delete(store: Store, alias: str) -> None:
 @asynccontextmanager
 async def feed_of(store: Store, bookmark_seconds: float = 3600.0) -> AsyncIterator[Feed]:
     feed = Feed(store, poll_seconds=0.01, bookmark_seconds=bookmark_seconds)
-    store.on_commit(feed.wake)
+    store.on_commit(feed.committed)
     await feed.start()
     try:
         yield feed

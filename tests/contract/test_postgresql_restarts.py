@@ -77,7 +77,7 @@ async def following(server: PostgresServer) -> AsyncIterator[Running]:
     url = Databases(server.url).create()
     store = await open_store(url, KEYRING)
     feed = Feed(store, poll_seconds=0.05, bookmark_seconds=0.05)
-    store.on_commit(feed.wake)
+    store.on_commit(feed.committed)
     await feed.start()
     running = Running(server, url, store, feed)
     tasks = [asyncio.create_task(running.follow(selector)) for selector in SELECTORS]

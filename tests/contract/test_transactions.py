@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import pytest
 from sqlalchemy import event
 
-from modelwire.store import ModelConfigDraft, Secrets, Selector, Store
+from modelwire.store import Auth, AuthType, Commit, ModelConfigDraft, Secrets, Selector, Store
 
 
 class Backend(Protocol):
@@ -47,9 +47,37 @@ async def test_a_transaction_has_one_revision(store: Store) -> None:
     )
 
 
+async def test_a_commit_is_told_as_the_log_has_it(store: Store) -> None:
+    commits: list[Commit] = []
+    store.on_commit(commits.append)
+    async with store.transaction(by="x") as transaction:
+        first = await transaction.create(
+            ModelConfigDraft(
+                alias="b",
+                description="caf\u00e9 \U0001f40d",
+                provider="openai",
+                model="gpt-4o",
+                api_base="https://models.example/v1",
+                auth=Auth(type=AuthType.API_KEY, fields={"api_key": "os.environ/KEY"}, hints={"token": None}),
+                params={"temperature": 0.1, "n": 2**53, "stop": ("a", None), "nested": {"deep": [-0.0, True]}},
+                max_input_tokens=8192,
+                secrets=Secrets(params={"extra_headers": {"x": "y"}}),
+            )
+        )
+        second = await transaction.create(ModelConfigDraft(alias="a"))
+        await transaction.update(first, ModelConfigDraft(alias="c"))
+        await transaction.delete(second)
+    async with store.transaction(by="y") as transaction:
+        general = await transaction.find(alias="general")
+        assert general is not None
+        await transaction.update(general, ModelConfigDraft(alias="general", params={"top_p": 1e-7}))
+    assert [str(commit.position) for commit in commits] == [f"{store.id}-2", f"{store.id}-3"]
+    assert [change for commit in commits for change in commit.changes] == await store.changes(after=1)
+
+
 async def test_a_transaction_without_a_write_takes_no_revision(store: Store) -> None:
     calls = []
-    store.on_commit(lambda: calls.append(1))
+    store.on_commit(lambda _: calls.append(1))
     async with store.transaction(by="x") as transaction:
         await transaction.find(alias="general")
     assert transaction.revision is None
@@ -59,7 +87,7 @@ async def test_a_transaction_without_a_write_takes_no_revision(store: Store) -> 
 
 async def test_an_exception_leaves_no_trace(store: Store, url: str, backend: Backend) -> None:
     calls = []
-    store.on_commit(lambda: calls.append(1))
+    store.on_commit(lambda _: calls.append(1))
     before = await store.snapshot(Selector())
 
     async def fail() -> None:
@@ -180,7 +208,7 @@ async def test_a_snapshot_is_of_one_moment(store: Store, other_store: Store) -> 
 
 async def test_a_commit_wakes_the_listeners_once_it_can_be_read(store: Store, other_store: Store) -> None:
     reads: list[asyncio.Task[int]] = []
-    store.on_commit(lambda: reads.append(asyncio.ensure_future(other_store.revision())))
+    store.on_commit(lambda _: reads.append(asyncio.ensure_future(other_store.revision())))
     async with store.transaction(by="x") as transaction:
         await transaction.create(ModelConfigDraft(alias="a"))
         assert reads == []
@@ -190,8 +218,8 @@ async def test_a_commit_wakes_the_listeners_once_it_can_be_read(store: Store, ot
 
 async def test_a_listener_that_fails_does_not_fail_the_writer(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     calls = []
-    store.on_commit(lambda: 1 // 0)
-    store.on_commit(lambda: calls.append(1))
+    store.on_commit(lambda _: 1 // 0)
+    store.on_commit(lambda _: calls.append(1))
     assert await create(store, "a") == 2
     assert calls == [1]
     assert "ZeroDivisionError" in caplog.text
@@ -199,7 +227,7 @@ async def test_a_listener_that_fails_does_not_fail_the_writer(store: Store, capl
 
 async def test_a_commit_that_was_begun_is_finished_and_told_although_its_task_is_cancelled(store: Store) -> None:
     calls = []
-    store.on_commit(lambda: calls.append(1))
+    store.on_commit(lambda _: calls.append(1))
     writer = asyncio.create_task(create(store, "a"))
     engine = store._database._engine
     loop = asyncio.get_running_loop()
@@ -248,7 +276,7 @@ def cancelled_at(
 async def test_a_cancellation_at_any_moment_leaves_all_or_nothing(store: Store) -> None:
     """Cancelled at each point where the writer waits for something, the first to the last."""
     calls = []
-    store.on_commit(lambda: calls.append(1))
+    store.on_commit(lambda _: calls.append(1))
     outcomes = []
 
     async def create_some(alias: str) -> None:

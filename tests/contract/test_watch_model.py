@@ -66,7 +66,7 @@ class Server:
     async def start(self) -> None:
         self.store = await self._stack.enter_async_context(self._backend.open(self._url))
         self.feed = Feed(self.store, poll_seconds=0.002, bookmark_seconds=0.01)
-        self.store.on_commit(self.feed.wake)
+        self.store.on_commit(self.feed.committed)
         await self.feed.start()
         self._stack.push_async_callback(self.feed.stop)
 

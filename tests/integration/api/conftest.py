@@ -212,7 +212,7 @@ async def store(new_database: Path, tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def feed(store: Store) -> AsyncIterator[Feed]:
     feed = Feed(store)
-    store.on_commit(feed.wake)
+    store.on_commit(feed.committed)
     await feed.start()
     yield feed
     await feed.stop()

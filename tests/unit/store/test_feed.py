@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from modelwire.store import (
     Auth,
     Change,
+    Commit,
     Compacted,
     Feed,
     ModelConfig,
@@ -22,6 +24,7 @@ from modelwire.store import (
     Snapshot,
     StoreUnavailable,
     WatchChange,
+    WatchEvent,
     WatchSnapshot,
 )
 from modelwire.store.mirror import Mirror
@@ -37,12 +40,14 @@ class MemoryLog:
     def __init__(self) -> None:
         self.log: list[Change] = []
         self.compacted = 0
+        self.readings = 0
         self.mirror = Mirror(0)
 
     async def load_mirror(self) -> int:
         return len(self.log)
 
     async def changes(self, *, after: int, concerning: Selector | None = None) -> list[Change]:
+        self.readings += 1
         if after < self.compacted:
             raise Compacted
         return self.log[after:]
@@ -53,7 +58,7 @@ class MemoryLog:
     async def snapshot(self, selector: Selector) -> Snapshot:
         return Snapshot(store_id=self.id, revision=len(self.log), configs=())
 
-    def write(self, alias: str) -> None:
+    def write(self, alias: str) -> Commit:
         revision = len(self.log) + 1
         config = ModelConfig(
             id=f"id-{alias}",
@@ -85,6 +90,7 @@ class MemoryLog:
                 by="test",
             )
         )
+        return Commit(Position(self.id, revision), tuple(self.log[-1:]))
 
 
 async def test_a_change_that_comes_in_the_moment_of_a_bookmark_is_told_and_not_skipped() -> None:
@@ -132,6 +138,84 @@ async def test_a_feed_that_stood_still_for_longer_than_changes_are_kept_tells_th
             assert event.position.revision == feed.revision == 2
     finally:
         await feed.stop()
+
+
+async def aliases_of(watch: AsyncGenerator[WatchEvent, None]) -> list[str]:
+    event = await anext(watch)
+    assert isinstance(event, WatchChange)
+    return [config.alias for config in event.put]
+
+
+@asynccontextmanager
+async def reading_feed(log: MemoryLog) -> AsyncIterator[tuple[Feed, AsyncGenerator[WatchEvent, None]]]:
+    """A feed that has read the log, in which one config was created, and a watch that was told of it."""
+    feed = Feed(log, poll_seconds=3600.0)
+    await feed.start()
+    try:
+        async with asyncio.timeout(120), aclosing(feed.watch(Selector())) as watch:
+            await anext(watch)
+            log.write("first")
+            feed.wake()
+            assert await aliases_of(watch) == ["first"]
+            yield feed, watch
+    finally:
+        await feed.stop()
+
+
+async def test_what_this_process_committed_is_told_without_a_look_at_the_log() -> None:
+    log = MemoryLog()
+    async with reading_feed(log) as (feed, watch):
+        readings = log.readings
+        feed.committed(log.write("a"))
+        assert await aliases_of(watch) == ["a"]
+        feed.committed(log.write("b"))
+        feed.committed(log.write("c"))
+        assert await aliases_of(watch) == ["b", "c"]
+        assert log.readings == readings
+        assert feed.revision == 4
+
+
+@pytest.mark.parametrize("heard", [[1], [2, 0], [1, 2], [0, 2]])
+async def test_the_log_tells_what_was_committed_between_the_commits_of_this_process(heard: list[int]) -> None:
+    log = MemoryLog()
+    async with reading_feed(log) as (feed, watch):
+        commits = [log.write(alias) for alias in "abc"]
+        for number in heard:
+            feed.committed(commits[number])
+        assert await aliases_of(watch) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("late", [0, 1])
+async def test_a_commit_that_is_heard_of_late_is_not_told_again(late: int) -> None:
+    log = MemoryLog()
+    async with reading_feed(log) as (feed, watch):
+        commits = [log.write(alias) for alias in "ab"]
+        feed.wake()
+        assert await aliases_of(watch) == ["a", "b"]
+        feed.committed(commits[late])
+        feed.committed(log.write("c"))
+        assert await aliases_of(watch) == ["c"]
+
+
+async def test_more_commits_than_are_remembered_are_told_all() -> None:
+    log = MemoryLog()
+    async with reading_feed(log) as (feed, watch):
+        aliases = [f"alias-{number}" for number in range(1000)]
+        for alias in aliases:
+            feed.committed(log.write(alias))
+        assert await aliases_of(watch) == aliases
+
+
+async def test_a_commit_to_another_store_is_not_told_as_one_of_this_store() -> None:
+    log = MemoryLog()
+    async with reading_feed(log) as (feed, watch):
+        commit = log.write("b")
+        log.id = "restored"
+        feed.committed(replace(commit, position=Position(log.id, commit.position.revision)))
+        event = await anext(watch)
+        assert isinstance(event, WatchSnapshot)
+        assert event.reset
+        assert event.position.store_id == "restored"
 
 
 class Gate:

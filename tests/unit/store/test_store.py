@@ -228,7 +228,7 @@ async def test_nothing_is_committed_after_a_statement_failed(store: Store, path:
                 await transaction.create(ModelConfigDraft(alias="c"))
 
     calls = []
-    store.on_commit(lambda: calls.append(1))
+    store.on_commit(lambda _: calls.append(1))
     with pytest.raises(StoreUnavailable, match="nothing of it was written"):
         await write()
     assert calls == []
