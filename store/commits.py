@@ -18,7 +18,7 @@ _MAX_DELAY_SECONDS = 5.0
 
 
 async def follow_commits(database: Database, wake: Callable[[], None], *, poll_seconds: float) -> None:
-    """Call `wake` whenever something may have been committed through any connection, until cancelled.
+    """Call `wake` whenever something may have been committed that this process was not told of, until cancelled.
 
     On a connection of its own, which is made again whenever it breaks; until it is, `wake` is called every
     `poll_seconds`. Where the database tells nobody, it is asked that often whether anything was committed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -31,9 +32,6 @@ class Dialect(Protocol):
     BEGIN_READ: str
     """The statement that begins a transaction that only reads."""
 
-    BEGIN_WRITE: str
-    """The statement that begins a transaction that writes, once the writers before it have ended."""
-
     BEGIN_MIGRATION: str
     """The statement that begins a transaction which `lock_for_migration` is to be called in."""
 
@@ -42,6 +40,12 @@ class Dialect(Protocol):
     def engine_arguments(self, url: URL, options: DatabaseOptions) -> dict[str, Any]: ...
 
     def configure(self, engine: Engine, options: DatabaseOptions, *, prepare: bool) -> None: ...
+
+    def begin_write(self, writer: str) -> str:
+        """The statement that begins a transaction that writes, once the writers before it have ended. Where the
+        database tells of it, it does not tell the listeners that `writer` names.
+        """
+        ...
 
     def lock_for_migration(self, connection: SyncConnection) -> None: ...
 
@@ -53,6 +57,7 @@ class Dialect(Protocol):
         wake: Callable[[], None],
         *,
         poll_seconds: float,
+        listener: str,
     ) -> None: ...
 
     def location(self, url: URL) -> str: ...
@@ -199,6 +204,7 @@ class Database:
         self._threads = Threads(options.pool_size)
         self._free = asyncio.Semaphore(options.pool_size)
         self._patience_seconds = options.connect_timeout_seconds + options.statement_timeout_seconds
+        self._name = secrets.token_hex(8)
         self._writer_lock = asyncio.Lock()
         self._closed = False
 
@@ -231,10 +237,11 @@ class Database:
         self, after_commit: Callable[[], None] | None = None, *, opening: Executable | None = None
     ) -> AsyncIterator[Connection]:
         """A write transaction: serialised with all others from its begin, committed at the end, rolled back by any
-        exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it.
-        `opening` is a statement to begin with: see `Connection.opened`.
+        exception. `after_commit` is called once the commit happened, also when the caller was cancelled during it: it
+        is to tell this process, and `listen` need not. `opening` is a statement to begin with: see `Connection.opened`.
         """
-        writing = Connection(self._engine, self._threads, self._errors, self._dialect.BEGIN_WRITE, opening)
+        begin = self._dialect.begin_write("" if after_commit is None else self._name)
+        writing = Connection(self._engine, self._threads, self._errors, begin, opening)
         async with self._writer_lock, self._using(writing) as connection:
             yield connection
             # An exception does not come here.
@@ -261,14 +268,16 @@ class Database:
                 self._free.release()
 
     async def listen(self, connected: Callable[[], None], wake: Callable[[], None], *, poll_seconds: float) -> None:
-        """Call `connected`, then `wake` whenever something may have been committed, until the connection breaks or
-        the task is cancelled. Raises StoreError.
+        """Call `connected`, then `wake` whenever something may have been committed of which no `after_commit` has told
+        this process, until the connection breaks or the task is cancelled. Raises StoreError.
 
         The connection is the driver's own: it stays open for as long as the process lives, and must not be missing in
         the pool.
         """
         with self._errors.translated():
-            await self._dialect.listen(self._engine.url, self._options, connected, wake, poll_seconds=poll_seconds)
+            await self._dialect.listen(
+                self._engine.url, self._options, connected, wake, poll_seconds=poll_seconds, listener=self._name
+            )
 
     async def close(self) -> None:
         """Close the connections, after the transaction that is being written now. Later use raises StoreUnavailable."""

@@ -20,7 +20,8 @@ DRIVER = "postgresql+psycopg"
 DRIVER_ERROR: type[Exception] = psycopg.Error
 
 CHANNEL = "modelwire_changes"
-"""Notified by every transaction that may have changed something; the notification carries no data."""
+"""Notified by every transaction that may have changed something; the notification says who wrote, and carries no data.
+"""
 
 # Of Modelwire, in every database: it keeps apart those who migrate at the same moment.
 _MIGRATION_LOCK = 0x6D6F64656C776972
@@ -105,17 +106,23 @@ BEGIN_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Under READ COMMITTED each statement after the lock sees what the writers before have committed.
 BEGIN_MIGRATION = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
+
 # The lock of the one counter row makes the order of commits the order of revisions. The notification is delivered to
 # the listeners when the transaction commits, and never when it does not; here it costs no statement of its own.
-_LOCK = f"SELECT pg_notify('{CHANNEL}', '') FROM store_meta FOR UPDATE"  # noqa: S608 - a constant
-BEGIN_WRITE = f"{BEGIN_MIGRATION}; {_LOCK}"
+def _lock(writer: str) -> str:
+    return f"SELECT pg_notify('{CHANNEL}', '{writer}') FROM store_meta FOR UPDATE"  # noqa: S608 - no input
+
+
+def begin_write(writer: str) -> str:
+    """The statement that begins a transaction which writes. The listeners that `writer` names do not hear of it."""
+    return f"{BEGIN_MIGRATION}; {_lock(writer)}"
 
 
 def lock_for_migration(connection: Connection) -> None:
     """Wait until nobody else migrates this database or writes to it, and keep it so to the transaction's end."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     if inspect(connection).has_table("store_meta"):
-        connection.exec_driver_sql(_LOCK)
+        connection.exec_driver_sql(_lock(""))
 
 
 async def listen(
@@ -125,16 +132,18 @@ async def listen(
     wake: Callable[[], None],
     *,
     poll_seconds: float,
+    listener: str,
 ) -> None:
-    """Call `wake` when anybody has committed something, until cancelled."""
+    """Call `wake` when anybody has committed something that `begin_write(listener)` did not begin, until cancelled."""
     _, named = url.get_dialect()().create_connect_args(url)
     arguments = {**named, **connect_arguments(url, options), "autocommit": True}
     async with await psycopg.AsyncConnection.connect(**arguments) as connection:
         await connection.execute(f"LISTEN {CHANNEL}")
         connected()
         while True:
-            async for _ in connection.notifies(timeout=max(poll_seconds, _HEARTBEAT_SECONDS)):
-                wake()
+            async for notification in connection.notifies(timeout=max(poll_seconds, _HEARTBEAT_SECONDS)):
+                if notification.payload != listener:
+                    wake()
             # Should one ever be lost, the log tells.
             wake()
 

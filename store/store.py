@@ -220,9 +220,10 @@ class Store:
         return compact(self._database, retention)
 
     async def follow_commits(self, wake: Callable[[], None], *, poll_seconds: float) -> None:
-        """Call `wake` soon after each commit by any process, and more often than that, until cancelled.
+        """Call `wake` soon after each commit by any other process, and more often than that, until cancelled.
 
-        PostgreSQL tells; SQLite is asked every `poll_seconds`, and so is PostgreSQL while it cannot tell.
+        PostgreSQL tells; SQLite is asked every `poll_seconds`, and so is PostgreSQL while it cannot tell. What this
+        Store commits, `on_commit` and `on_access_change` tell.
         """
         await follow_commits(self._database, wake, poll_seconds=poll_seconds)
 

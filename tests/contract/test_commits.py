@@ -15,7 +15,18 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from modelwire.store import Feed, Keyring, ModelConfigDraft, Selector, Store, Transaction, WatchChange, open_store
+from modelwire.store import (
+    AuditAction,
+    AuditEvent,
+    Feed,
+    Keyring,
+    ModelConfigDraft,
+    Selector,
+    Store,
+    Transaction,
+    WatchChange,
+    open_store,
+)
 from modelwire.store.change_log import find_changes
 from modelwire.store.watch import Watch, WatchIndex
 
@@ -200,6 +211,27 @@ async def test_a_listener_that_is_cut_off_comes_back_and_misses_nothing(
         await other.close()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * 2
     assert "again" in caplog.records[1].message
+
+
+async def test_who_was_told_of_a_commit_already_is_not_woken(postgres_url: str) -> None:
+    store = await open_store(postgres_url, Keyring.parse("A" * 43))
+    other = await open_store(postgres_url, Keyring.parse("A" * 43))
+    try:
+        async with asyncio.timeout(120), following(store, poll_seconds=NEVER) as wakes:
+            before = wakes.count
+            for number in range(20):
+                await create(store, f"alias-{number}")
+            woken = asyncio.create_task(wakes.next())
+            await create(other, "a")
+            await woken
+            assert wakes.count == before + 1
+            # What no callback tells of.
+            woken = asyncio.create_task(wakes.next())
+            await store.audit_log.record([AuditEvent(action=AuditAction.ACCESS_DENIED, actor="test")])
+            await woken
+    finally:
+        await store.close()
+        await other.close()
 
 
 async def listening(admin: psycopg.Connection) -> None:
