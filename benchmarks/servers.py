@@ -183,7 +183,7 @@ def start_ready(kind: str, folder: Path, frames: tuple[Path, Path]) -> ReadyServ
 
 def start_etag(folder: Path) -> ReadyServer:
     """An application that is polled."""
-    return ReadyServer("etag", *_start_peer("etag", folder))
+    return ReadyServer("etag", *_start_peer("etag", folder, str(folder), ADMIN_KEY))
 
 
 def _start_peer(kind: str, folder: Path, *arguments: str) -> tuple[MeasuredProcess, int]:
