@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from .figures import Figure, Goal
 from .lab import Lab
 from .loader import Load
+from .processes import settle
 from .servers import Server, watch
 
 _GOALS = (
@@ -88,8 +89,11 @@ def _measure(lab: Lab, subscribers: int, changes: int, *, rounds: int) -> list[F
         variant.measure(subscribers, 1)
         for values in (variant.micros, variant.last_millis, variant.median_millis, variant.stall_millis, variant.busy):
             values.clear()
+    processes = [variant.server.process for variant in variants.values()]
     for _ in range(rounds):
         for variant in variants.values():
+            # All are on one core, and one that was late with its pings sends them now.
+            settle(processes)
             variant.measure(subscribers, changes)
     for variant in variants.values():
         variant.load.stop()

@@ -76,11 +76,7 @@ class MeasuredProcess:
 
     def settle(self) -> None:
         """Wait until it has nothing more to do, such as after its peers left."""
-        quiet = 0
-        while quiet < 3:
-            cpu = self.cpu_seconds()
-            time.sleep(0.1)
-            quiet = quiet + 1 if self.cpu_seconds() - cpu < 0.005 else 0
+        settle([self])
 
     def failure(self, what: str) -> RuntimeError:
         """An error that shows what the process said last."""
@@ -103,6 +99,16 @@ class MeasuredProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def settle(processes: Sequence[MeasuredProcess]) -> None:
+    """Wait until none of them has anything more to do, so that they are in nobody's way."""
+    quiet = 0
+    while quiet < 3:
+        before = [process.cpu_seconds() for process in processes]
+        time.sleep(0.1)
+        spent = [process.cpu_seconds() - cpu for process, cpu in zip(processes, before, strict=True)]
+        quiet = quiet + 1 if max(spent) < 0.005 else 0
 
 
 def _cpu_seconds(pid: int) -> float:

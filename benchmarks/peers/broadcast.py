@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from .ready import ACK, SUBPROTOCOL, ready_frames
+from .ready import ACK, PING_SECONDS, SUBPROTOCOL, ready_frames
 
 SNAPSHOT, CHANGE = ready_frames()
 _subscribers: set[ServerConnection] = set()
@@ -40,6 +40,7 @@ async def main() -> None:
             subscribe,
             sock=listener,
             compression=None,
+            ping_interval=PING_SECONDS,
             process_request=answer,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
         )

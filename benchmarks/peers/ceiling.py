@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from .ready import ACK, SUBPROTOCOL, ready_frames
+from .ready import ACK, PING_SECONDS, SUBPROTOCOL, ready_frames
 
 SNAPSHOT, CHANGE = ready_frames()
 _subscribers: set[Any] = set()
@@ -43,7 +43,13 @@ async def main() -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         print(listener.getsockname()[1], flush=True)
         config = uvicorn.Config(
-            app, lifespan="off", ws="websockets-sansio", ws_per_message_deflate=False, log_config=None, access_log=False
+            app,
+            lifespan="off",
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_ping_interval=PING_SECONDS,
+            log_config=None,
+            access_log=False,
         )
         await uvicorn.Server(config).serve(sockets=[listener])
 

@@ -1,4 +1,4 @@
-"""What the peers without GraphQL send: frames that were made before, of the same length as Modelwire's."""
+"""What the peers share: frames of the same length as Modelwire's, made before, and how often they ping."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 ACK = '{"type":"connection_ack","payload":{}}'
 SUBPROTOCOL = "graphql-transport-ws"
+PING_SECONDS = 50.0
+"""As often as Modelwire. Those who ping more often do so while another of the servers is measured, on the same core."""
 
 
 def ready_frames() -> tuple[str, str]:

@@ -22,6 +22,8 @@ from modelwire.server.database import database_url, read_keyring
 from modelwire.server.settings import Settings
 from modelwire.store import Feed, Store, open_store
 
+from .ready import PING_SECONDS
+
 ANYBODY = Principal(subject="anybody", name="anybody", scopes=ALL_SCOPES)
 
 
@@ -52,6 +54,7 @@ async def main() -> None:
             lifespan="off",
             ws="websockets-sansio",
             ws_per_message_deflate=False,
+            ws_ping_interval=PING_SECONDS,
             log_config=None,
             access_log=False,
         )
