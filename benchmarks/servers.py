@@ -74,7 +74,7 @@ class Server(Protocol):
     port: int
     path: str
 
-    def change(self) -> None:
+    def change(self) -> object:
         """Commit one change, or have the ready text sent; returns with the answer."""
         ...
 
@@ -141,11 +141,12 @@ class ReadyServer:
         self.port = port
         self.path = "/"
 
-    def change(self) -> None:
+    def change(self) -> bytes:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request("GET", "/change")
-        connection.getresponse().read()
+        answer = connection.getresponse().read()
         connection.close()
+        return answer
 
 
 def start_modelwire(

@@ -24,7 +24,7 @@ class JsonFormatter(logging.Formatter):
             "error": self.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else None,
         }
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

@@ -117,6 +117,10 @@ class Store:
                 transaction = Transaction(connection, self._keyring, began=self._saw, by=by, via=via)
                 yield transaction
                 await transaction.complete()
+            if transaction.revision is not None:
+                # Those who watch first: the feed has its turn now, the watches that it wakes have the next.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
 
     async def find(self, *, id: str | None = None, alias: str | None = None) -> ModelConfig | None:  # noqa: A002 - the API's name
         """The current config with this id or this alias; give exactly one. None when there is none."""

@@ -1,9 +1,12 @@
-"""The limit within ASGI: an application on uvicorn that sends ready text to all. GET /change sends it."""
+"""The limit within ASGI: an application on uvicorn that sends ready text to all. GET /change sends it, and is answered
+with the moment at which that began, in nanoseconds of the monotonic clock.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import uvicorn
@@ -18,12 +21,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await _subscribe(receive, send)
     elif scope["type"] == "http":
+        began = b"%d" % time.monotonic_ns()
         if scope["path"] == "/change":
             message = {"type": "websocket.send", "text": CHANGE}
             for subscriber in _subscribers:
                 await subscriber(message)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(began))]})
+        await send({"type": "http.response.body", "body": began})
 
 
 async def _subscribe(receive: Any, send: Any) -> None:
