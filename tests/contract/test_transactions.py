@@ -75,6 +75,15 @@ async def test_a_commit_is_told_as_the_log_has_it(store: Store) -> None:
     assert [change for commit in commits for change in commit.changes] == await store.changes(after=1)
 
 
+async def test_whom_a_commit_wakes_and_whom_those_wake_come_before_the_writer(store: Store) -> None:
+    loop, turns = asyncio.get_running_loop(), []
+    store.on_commit(lambda _: turns.append("commit"))
+    store.on_commit(lambda _: loop.call_soon(turns.append, "feed"))
+    store.on_commit(lambda _: loop.call_soon(loop.call_soon, turns.append, "watch"))
+    await create(store, "a")
+    assert turns == ["commit", "feed", "watch"]
+
+
 async def test_a_transaction_without_a_write_takes_no_revision(store: Store) -> None:
     calls = []
     store.on_commit(lambda _: calls.append(1))
