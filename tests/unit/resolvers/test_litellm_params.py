@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stored import model_config
 
 from modelwire.resolvers.access import Context, Principal, Scope
 from modelwire.resolvers.auth_types import AUTH_SCHEMES
 from modelwire.resolvers.errors import Forbidden
 from modelwire.resolvers.litellm_params import litellm_model, litellm_params
 from modelwire.resolvers.params import REFUSED_PARAMS
-from modelwire.store import Auth, AuthType, ModelConfig, Secrets
+from modelwire.store import Auth, AuthType, Secrets
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-CONFIG = ModelConfig(
-    id="1",
-    alias="mine",
-    description=None,
-    provider="openai",
-    model="gpt-5-mini",
-    api_base=None,
-    auth=Auth(),
-    params={"temperature": 0, "stop": None},
-    sealed_params=(),
-    max_input_tokens=5,
-    version=1,
-    revision=1,
-    created_at=NOW,
-    created_by="system",
-    updated_at=NOW,
-    updated_by="system",
+CONFIG = model_config(
+    "1", "mine", provider="openai", model="gpt-5-mini", params={"temperature": 0, "stop": None}, max_input_tokens=5
 )
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from stored import model_config
 
 from modelwire.resolvers.access import ALL_SCOPES, Principal, Scope
 from modelwire.server import presence as module
@@ -19,7 +20,6 @@ from modelwire.server.presence import Presence, component_link
 from modelwire.server.presence_states import Link
 from modelwire.store import (
     Acknowledgement,
-    Auth,
     Bound,
     Mirror,
     ModelConfig,
@@ -39,27 +39,6 @@ from modelwire.store import (
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 PRINCIPAL = Principal(subject="api_key:k", name="k", scopes=ALL_SCOPES)
 WATCH = Selector(aliases=frozenset({"x", "y"}))
-
-
-def config(id_: str, alias: str, version: int = 1, revision: int = 1) -> ModelConfig:
-    return ModelConfig(
-        id=id_,
-        alias=alias,
-        description=None,
-        provider="openai",
-        model="m",
-        api_base=None,
-        auth=Auth(),
-        params={},
-        sealed_params=(),
-        max_input_tokens=None,
-        version=version,
-        revision=revision,
-        created_at=NOW,
-        created_by="t",
-        updated_at=NOW,
-        updated_by="t",
-    )
 
 
 def at(revision: int) -> Position:
@@ -166,7 +145,7 @@ async def test_a_storm_is_few_transactions() -> None:
         for link in links:
             assert link is not None
             link.watches(WATCH)
-            link.delivered(WATCH, WatchSnapshot(at(1), (config("a", "x"),)))
+            link.delivered(WATCH, WatchSnapshot(at(1), (model_config("a", "x"),)))
         await server.until(lambda: len(server.database.bound) == 10_000)
         assert len(server.database.connected) == 5000
         assert len(server.database.batches) == 5000 / module.BATCH_COMPONENTS
@@ -182,7 +161,7 @@ async def test_how_long_a_component_took_is_from_the_commit_to_what_it_did() -> 
         assert link is not None
         before, after = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
         for committed_at in (before, after):
-            load(server.mirror, [replace(config("a", "x"), updated_at=committed_at)], 1)
+            load(server.mirror, [replace(model_config("a", "x"), updated_at=committed_at)], 1)
             await server.presence.acknowledge(replace(ack(link, 1), at=after + timedelta(seconds=3)))
     # The first was committed before the component was here.
     assert heard == [(Outcome.APPLIED, None), (Outcome.APPLIED, 3.0)]
@@ -215,17 +194,17 @@ async def test_what_is_sent_is_what_a_component_is_bound_to() -> None:
             wanted = {f"alias:{alias}": place for alias, place in expected.items()}
             await server.until(lambda: versions("one") == wanted)
 
-        await sent(WatchSnapshot(at(1), (config("a", "x"),)), x=("a", 1), y=(None, None))
-        await sent(WatchChange(at(2), (config("a", "x", 2), config("b", "y")), ()), x=("a", 2), y=("b", 1))
+        await sent(WatchSnapshot(at(1), (model_config("a", "x"),)), x=("a", 1), y=(None, None))
+        await sent(WatchChange(at(2), (model_config("a", "x", 2), model_config("b", "y")), ()), x=("a", 2), y=("b", 1))
         # They changed their aliases in one transaction.
         moved = (RemovedConfig("a", "x"), RemovedConfig("b", "y"))
-        await sent(WatchChange(at(3), (config("b", "x", 2),), moved), x=("b", 2), y=(None, None))
+        await sent(WatchChange(at(3), (model_config("b", "x", 2),), moved), x=("b", 2), y=(None, None))
         await sent(WatchSnapshot(at(4), (), reset=True), x=(None, None), y=(None, None))
         batches = len(server.database.batches)
         link.delivered(WATCH, WatchBookmark(at(5)))
         link.delivered(WATCH, WatchSnapshot(at(5), ()))
         # Nothing of it was news, and the next that is comes alone.
-        await sent(WatchChange(at(6), (config("b", "y", 3),), ()), x=(None, None), y=("b", 3))
+        await sent(WatchChange(at(6), (model_config("b", "y", 3),), ()), x=(None, None), y=("b", 3))
         assert len(server.database.batches) == batches + 1
         assert [bound.reference for bound in server.database.batches[-1].bound] == ["alias:y"]
         link.leaves(WATCH)
@@ -239,7 +218,7 @@ async def test_a_watch_by_id_is_bound_to_a_config_and_one_of_everything_to_none(
         by_id = Selector(ids=frozenset({"a", "gone"}))
         for selector in (by_id, Selector()):
             link.watches(selector)
-            link.delivered(selector, WatchSnapshot(at(1), (config("a", "x"),)))
+            link.delivered(selector, WatchSnapshot(at(1), (model_config("a", "x"),)))
         await server.until(lambda: server.database.versions("one") == {"id:a": ("a", 1)})
         link.delivered(by_id, WatchChange(at(2), (), (RemovedConfig("a", "x"),)))
         await server.until(lambda: server.database.versions("one") == {})
@@ -247,14 +226,14 @@ async def test_a_watch_by_id_is_bound_to_a_config_and_one_of_everything_to_none(
 
 async def test_a_watch_that_goes_on_from_a_position_has_what_is_there() -> None:
     async with serving() as server:
-        load(server.mirror, [config("a", "x", 3, 7), config("b", "y", 2, 9), config("c", "z")], 9)
+        load(server.mirror, [model_config("a", "x", 3, 7), model_config("b", "y", 2, 9), model_config("c", "z")], 9)
         link, _ = server.connect("one")
         assert link is not None
         link.watches(WATCH)
         # The second config is newer than what it was sent.
         link.delivered(WATCH, WatchBookmark(at(8)))
         await server.until(lambda: server.database.versions("one") == {"alias:x": ("a", 3), "alias:y": ("b", None)})
-        link.delivered(WATCH, WatchChange(at(9), (config("b", "y", 2, 9),), ()))
+        link.delivered(WATCH, WatchChange(at(9), (model_config("b", "y", 2, 9),), ()))
         await server.until(lambda: server.database.versions("one") == {"alias:x": ("a", 3), "alias:y": ("b", 2)})
 
 
@@ -267,7 +246,7 @@ async def test_a_component_is_gone_with_its_last_socket_and_keeps_what_it_had() 
         selector = Selector(aliases=frozenset({"x"}))
         for link in (first, second):
             link.watches(selector)
-            link.delivered(selector, WatchSnapshot(at(1), (config("a", "x"),)))
+            link.delivered(selector, WatchSnapshot(at(1), (model_config("a", "x"),)))
         await server.until(lambda: server.database.versions("one") == {"alias:x": ("a", 1)})
         # One of the two wants it no more: the other does.
         first.leaves(selector)
@@ -287,7 +266,7 @@ async def test_what_one_of_two_sockets_watched_ends_with_it() -> None:
             assert link is not None
             selector = Selector(aliases=frozenset({alias}))
             link.watches(selector)
-            link.delivered(selector, WatchSnapshot(at(1), (config(alias, alias),)))
+            link.delivered(selector, WatchSnapshot(at(1), (model_config(alias, alias),)))
         await server.until(lambda: len(server.database.versions("one")) == 2)
         leave()
         await server.until(lambda: server.database.versions("one") == {"alias:y": ("y", 1)})
@@ -318,7 +297,7 @@ async def test_a_database_that_is_away_holds_up_nobody_and_hears_all_of_it_later
         database.error = StoreUnavailable("it is away")
         leave()
         kept.watches(WATCH)
-        kept.delivered(WATCH, WatchSnapshot(at(1), (config("a", "x"), config("b", "y"))))
+        kept.delivered(WATCH, WatchSnapshot(at(1), (model_config("a", "x"), model_config("b", "y"))))
         new, _ = server.connect("new")
         assert new is not None
         for _ in range(2):
@@ -357,7 +336,7 @@ async def test_what_another_server_took_for_its_own_is_written_again() -> None:
         link, _ = server.connect("one")
         assert link is not None
         link.watches(WATCH)
-        link.delivered(WATCH, WatchSnapshot(at(1), (config("a", "x"),)))
+        link.delivered(WATCH, WatchSnapshot(at(1), (model_config("a", "x"),)))
         wanted = {"alias:x": ("a", 1), "alias:y": (None, None)}
         await server.until(lambda: server.database.versions("one") == wanted)
         del server.database.bound[link.component_id, "alias:x"]

@@ -7,17 +7,15 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
+from stored import NOW, model_config
 
 from modelwire.store import (
-    Auth,
     Change,
     Commit,
     Compacted,
     Feed,
-    ModelConfig,
     Operation,
     Position,
     Selector,
@@ -28,8 +26,6 @@ from modelwire.store import (
     WatchSnapshot,
 )
 from modelwire.store.mirror import Mirror
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class MemoryLog:
@@ -60,24 +56,7 @@ class MemoryLog:
 
     def write(self, alias: str) -> Commit:
         revision = len(self.log) + 1
-        config = ModelConfig(
-            id=f"id-{alias}",
-            alias=alias,
-            description=None,
-            provider=None,
-            model=None,
-            api_base=None,
-            auth=Auth(),
-            params={},
-            sealed_params=(),
-            max_input_tokens=None,
-            version=1,
-            revision=revision,
-            created_at=NOW,
-            created_by="test",
-            updated_at=NOW,
-            updated_by="test",
-        )
+        config = model_config(f"id-{alias}", alias, revision=revision)
         self.log.append(
             Change(
                 revision=revision,

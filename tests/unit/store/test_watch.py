@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from stored import NOW, model_config
 
-from modelwire.store.records import AliasPatterns, Auth, Change, ModelConfig, Operation, Position, Selector
+from modelwire.store.records import AliasPatterns, Change, ModelConfig, Operation, Position, Selector
 from modelwire.store.watch import PendingChanges, RemovedConfig, Watch, WatchIndex
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ALIASES = ["general", "planning", "team/a", "team/b"]
 SELECTORS = [
     Selector(),
@@ -25,27 +25,6 @@ SELECTORS = [
 ]
 
 
-def config(config_id: str, alias: str, version: int, revision: int) -> ModelConfig:
-    return ModelConfig(
-        id=config_id,
-        alias=alias,
-        description=None,
-        provider="openai",
-        model=f"model-{revision}",
-        api_base=None,
-        auth=Auth(),
-        params={},
-        sealed_params=(),
-        max_input_tokens=None,
-        version=version,
-        revision=revision,
-        created_at=NOW,
-        created_by="test",
-        updated_at=NOW,
-        updated_by="test",
-    )
-
-
 def change(revision: int, config_id: str, before: str | None, after: str | None, version: int = 1) -> Change:
     operation = Operation.DELETE if after is None else Operation.CREATE if before is None else Operation.UPDATE
     return Change(
@@ -54,7 +33,7 @@ def change(revision: int, config_id: str, before: str | None, after: str | None,
         version=version,
         operation=operation,
         previous_alias=before,
-        config=config(config_id, after, version, revision) if after else None,
+        config=model_config(config_id, after, version, revision) if after else None,
         at=NOW,
         by="test",
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import pytest
+from stored import NOW, model_config
 
 from modelwire.server.graphql.steps import InStep, Need, Step
 from modelwire.store import (
-    Auth,
     Change,
     ModelConfig,
     Operation,
@@ -24,7 +23,6 @@ from modelwire.store import (
 )
 from modelwire.store.watch import PendingChanges, Watch
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ALIASES = ["general", "planning", "other"]
 SELECTORS = [Selector(), Selector(aliases=frozenset({"general", "planning"})), Selector(ids=frozenset({"c1", "c2"}))]
 
@@ -165,7 +163,7 @@ class World:
         before = self.truth.pop(config_id, None)
         self.versions[config_id] += 1
         if alias is not None:
-            self.truth[config_id] = config(config_id, alias, self.versions[config_id], self.revision)
+            self.truth[config_id] = model_config(config_id, alias, self.versions[config_id], self.revision)
         change = Change(
             revision=self.revision,
             config_id=config_id,
@@ -266,24 +264,3 @@ def test_members_are_told_what_each_of_them_lacks_and_nothing_twice() -> None:
         world.settle()
         needs += world.needs
     assert min(needs[need] for need in Need) > 300, needs
-
-
-def config(config_id: str, alias: str, version: int, revision: int) -> ModelConfig:
-    return ModelConfig(
-        id=config_id,
-        alias=alias,
-        description=None,
-        provider=None,
-        model=None,
-        api_base=None,
-        auth=Auth(),
-        params={},
-        sealed_params=(),
-        max_input_tokens=None,
-        version=version,
-        revision=revision,
-        created_at=NOW,
-        created_by="test",
-        updated_at=NOW,
-        updated_by="test",
-    )
