@@ -89,7 +89,7 @@ class AllowedEnv:
             return value
         if isinstance(value, Mapping):
             return {key: self.resolve(item, f"{path}.{key}") for key, item in value.items()}
-        if isinstance(value, Sequence):
+        if isinstance(value, Sequence) and not isinstance(value, bytes):
             return [self.resolve(item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value
 

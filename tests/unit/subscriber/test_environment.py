@@ -40,12 +40,14 @@ def test_references_are_followed_however_deep(monkeypatch: pytest.MonkeyPatch) -
         "extra_headers": {"X-Keys": ["os.environ/ACME_API_KEY", "plain", 1, None, True]},
         "text": "see os.environ/ACME_API_KEY",
         "base": "os.environ/OPENAI_API_BASE",
+        "certificate": b"no sequence",
     }
     assert AllowedEnv().resolve(value, "params") == {
         "api_key": "secret",
         "extra_headers": {"X-Keys": ["secret", "plain", 1, None, True]},
         "text": "see os.environ/ACME_API_KEY",
         "base": "os.environ/PATH",
+        "certificate": b"no sequence",
     }
 
 
