@@ -104,7 +104,7 @@ class Store:
         transaction: Transaction | None = None
 
         def after_commit() -> None:
-            commit = None if transaction is None else transaction.commit
+            commit = None if transaction is None else transaction.outcome
             if commit is not None:
                 revision = str(commit.position)
                 logger.info("revision %s was committed by %s", revision, by, extra={"revision": revision})

@@ -73,8 +73,8 @@ class Transaction:
         return self._revision
 
     @property
-    def commit(self) -> Commit | None:
-        """What this transaction is once it is committed; None when nothing was written in it."""
+    def outcome(self) -> Commit | None:
+        """What this transaction comes to once it is committed; None when nothing was written in it."""
         if self._base is None or self._revision is None:
             return None
         changes = sorted(self._changes, key=lambda change: (change.config_id, change.version))
