@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from .figures import Figure, Goal
 from .lab import Lab
@@ -38,9 +40,15 @@ class _Variant:
     base_seconds: list[float] = field(default_factory=list)
     micros: list[float] = field(default_factory=list)
     last_millis: list[float] = field(default_factory=list)
+    p99_millis: list[float] = field(default_factory=list)
     median_millis: list[float] = field(default_factory=list)
     stall_millis: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
+
+    @property
+    def values(self) -> tuple[list[float], ...]:
+        """All that `measure` adds to."""
+        return self.micros, self.last_millis, self.p99_millis, self.median_millis, self.stall_millis, self.busy
 
     def measure_base(self, changes: int) -> None:
         cpu, began = self.server.process.cpu_seconds(), time.monotonic()
@@ -52,13 +60,14 @@ class _Variant:
     def measure(self, subscribers: int, changes: int) -> None:
         """One round: changes, one after the other, each delivered to all before the next."""
         cpu = self.server.process.cpu_seconds()
-        last, median, stall, busy = [], [], [], []
+        last, p99, median, stall, busy = [], [], [], [], []
         for _ in range(changes):
             self.load.expect(subscribers, probe=True)
             began = time.monotonic()
             self.server.change()
             arrived = self.load.arrived()
             last.append(arrived.last - began)
+            p99.append(arrived.p99 - began)
             median.append(arrived.median - began)
             stall.append(arrived.longest_wait)
             busy.append(arrived.busy)
@@ -66,6 +75,7 @@ class _Variant:
         base = statistics.median(self.base_seconds)
         self.micros.append(spent / subscribers * 1e6)
         self.last_millis.append((statistics.median(last) - base) * 1e3)
+        self.p99_millis.append((statistics.median(p99) - base) * 1e3)
         self.median_millis.append((statistics.median(median) - base) * 1e3)
         self.stall_millis.append(max(stall) * 1e3)
         self.busy.append(max(busy))
@@ -87,7 +97,7 @@ def _measure(lab: Lab, subscribers: int, changes: int, *, rounds: int) -> list[F
     for variant in variants.values():
         watch(variant.load, variant.server, subscribers)
         variant.measure(subscribers, 1)
-        for values in (variant.micros, variant.last_millis, variant.median_millis, variant.stall_millis, variant.busy):
+        for values in variant.values:
             values.clear()
     processes = [variant.server.process for variant in variants.values()]
     for _ in range(rounds):
@@ -105,29 +115,31 @@ def _figures(variants: dict[str, _Variant], subscribers: int, *, small: bool) ->
     many = subscribers >= 5_000
     name = f"one change to {subscribers:,} subscribers"
     busy = max(value for variant in variants.values() for value in variant.busy)
-    notes = [f"the load generator used at most {busy:.0%} of its core"]
-    cpu = Figure(
-        name=name,
-        unit="µs of CPU per delivery",
-        runs={key: variant.micros for key, variant in variants.items()},
-        goals=_SMALL_GOALS if small else _GOALS if subscribers >= 1_000 else (),
-        notes=notes,
-    )
-    last = Figure(
-        name=f"{name}: the last one has it",
-        unit="ms after the commit",
-        runs={key: variant.last_millis for key, variant in variants.items()},
-        goals=[Goal(over="modelwire", under="ceiling", at_most=1.2)] if many else [],
-    )
-    half = Figure(
-        name=f"{name}: half of them have it",
-        unit="ms after the commit",
-        runs={key: variant.median_millis for key, variant in variants.items()},
-    )
-    stall = Figure(
-        name=f"{name}: longest stall of the event loop",
-        unit="ms",
-        runs={key: variant.stall_millis for key, variant in variants.items()},
-        goals=[Goal(over="modelwire", at_most=25)] if many else [],
-    )
-    return [cpu, half, last, stall]
+
+    def figure(what: str, unit: str, values: Callable[[_Variant], list[float]], *goals: Goal, **more: Any) -> Figure:
+        runs = {key: values(variant) for key, variant in variants.items()}
+        return Figure(name=name + what, unit=unit, runs=runs, goals=goals, **more)
+
+    return [
+        figure(
+            "",
+            "µs of CPU per delivery",
+            lambda variant: variant.micros,
+            *(_SMALL_GOALS if small else _GOALS if subscribers >= 1_000 else ()),
+            notes=[f"the load generator used at most {busy:.0%} of its core"],
+        ),
+        figure(": half of them have it", "ms after the commit", lambda variant: variant.median_millis),
+        figure(": 99 of 100 have it", "ms after the commit", lambda variant: variant.p99_millis),
+        figure(
+            ": the last one has it",
+            "ms after the commit",
+            lambda variant: variant.last_millis,
+            *([Goal(over="modelwire", under="ceiling", at_most=1.2)] if many else ()),
+        ),
+        figure(
+            ": longest stall of the event loop",
+            "ms",
+            lambda variant: variant.stall_millis,
+            *([Goal(over="modelwire", at_most=25)] if many else ()),
+        ),
+    ]
