@@ -110,7 +110,7 @@ def _sent_at(server: ReadyServer) -> Callable[[], float]:
 
 
 def _applied(lab: Lab) -> list[Figure]:
-    count, rounds, changes = lab.choose((32, 9, 20), (3, 1, 2))
+    count, rounds, changes = lab.choose((32, 5, 60), (3, 1, 2))
     modelwire = lab.modelwire(log_format="json")
     ceiling: ReadyServer = lab.start("ceiling")
     url = f"ws://127.0.0.1:{ceiling.port}/"
