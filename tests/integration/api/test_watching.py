@@ -20,10 +20,10 @@ class TestWatching:
             first = await anext(events)
             assert (first["__typename"], first["reset"], first["modelConfigs"]) == ("ModelConfigSnapshot", False, [])
             config = await client.create("mine", provider="openai")
-            await client.create("other")
             put = await anext(events)
             assert (put["__typename"], put["put"], put["removed"]) == ("ModelConfigChange", [config], [])
             assert put["revision"] == config["revision"]
+            await client.create("other")
             updated = (await client.update(config, model="m"))["modelConfig"]
             assert (await anext(events))["put"] == [updated]
             deleted = await client.mutate("delete", id=config["id"], expectedVersion=2)
