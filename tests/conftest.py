@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from ports import free_port
 
 from modelwire.cli.demo.endpoint import app_factory
 
@@ -25,11 +26,6 @@ pytest_plugins = ("postgres",)
 
 START_SECONDS = 120.0
 STOP_SECONDS = 120.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class ServerProcess:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
 import psutil
+from ports import free_port
 from tls import Tls
 
 HAPROXY = Path("/usr/sbin/haproxy")
@@ -49,7 +49,7 @@ class HaProxy:
 
     def __init__(self, folder: Path, tls: Tls, servers: list[int]) -> None:
         assert HAPROXY.exists(), "install the package haproxy, as `make check` does for root"
-        self.port = _free_port()
+        self.port = free_port()
         self.settings = {
             "MODELWIRE_PUBLIC_URL": f"https://127.0.0.1:{self.port}{PREFIX}",
             "MODELWIRE_TRUSTED_PROXIES": "127.0.0.1",
@@ -87,8 +87,3 @@ class HaProxy:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
             await asyncio.to_thread(self._process.wait, STOP_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

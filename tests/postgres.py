@@ -9,7 +9,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from ports import free_port
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
@@ -84,7 +84,7 @@ class PostgresServer:
         self._as = _other_user(folder)
         self._durable = durable
         self._password = secrets.token_hex(8)
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._make()
 
@@ -184,11 +184,6 @@ def _other_user(folder: Path) -> tuple[str, ...]:
     nobody = pwd.getpwnam("nobody")
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     return ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager

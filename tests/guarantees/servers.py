@@ -9,7 +9,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from functools import cache
@@ -21,6 +20,7 @@ import httpx
 import psutil
 import pytest
 from guarantees.preloaded import serve
+from ports import free_port
 
 START_SECONDS = 120.0
 _LOG = "server.log"
@@ -30,7 +30,7 @@ class Server:
     """One server on a port and a folder of its own. It can be started again after `stop` or `kill`."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._environment = environment
@@ -110,11 +110,6 @@ def _fork_server() -> ForkServerContext:
         patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
         forkserver.ensure_running()
     return context
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _serve(folder: str, port: int, environment: dict[str, str]) -> None:

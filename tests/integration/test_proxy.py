@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import STOP_SECONDS, Client, ServerProcess, free_port
+from conftest import STOP_SECONDS, Client, ServerProcess
 from live_server import until
+from ports import free_port
 
 from modelwire.subscriber import DynamicModelProvider, LinkState
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from fault_proxy import fault_proxy
 from live_server import live_server
+from ports import free_port
 from stand_ins.chat import KEY, ChatStandIn, running_chat_stand_in
 
 from modelwire.subscriber import ConfigurationError, DynamicModelProvider, LinkState, ModelNotReady, ModelStatus
@@ -58,8 +58,7 @@ async def test_each_class_of_failure_keeps_the_one_in_use(
     tmp_path: Path, chat: ChatStandIn, endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On the real server, which shows the class, with calls all the while; then one that works."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    nobody = f"http://127.0.0.1:{free_port()}"
     cases = {
         f"{chat.url}/401": "authentication",
         f"{chat.url}/403": "authentication",
