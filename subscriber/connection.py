@@ -8,18 +8,21 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from .errors import ConnectionFailed, ConnectionLost, ProtocolError
 from .protocol import SUBPROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from websockets.protocol import Event
 
     from .timing import Timing
 
@@ -27,11 +30,52 @@ if TYPE_CHECKING:
 _MAX_MESSAGE_BYTES = 16 * 2**20
 
 
+class Socket(ClientConnection):
+    """A websocket that can hand messages on in the step of the event loop in which they arrive.
+
+    To wake a task for each is another turn of the loop. Where many components share a processor, that is a tenth of
+    what a change costs each of them, and all wait for one another (docs/decisions/0021).
+    """
+
+    _take: Callable[[str | bytes], None] | None = None
+    _failure: Exception | None = None
+
+    async def listen(self, take: Callable[[str | bytes], None]) -> None:
+        """Call `take` with each message, in their order, until the connection ends. Raises what `take` raises, after
+        which it is not called again, and ConnectionClosed.
+        """
+        self._take = take
+        try:
+            while True:
+                message = await self.recv()
+                if self._failure is not None:
+                    raise self._failure
+                take(message)
+        finally:
+            self._take = None
+
+    def process_event(self, event: Event) -> None:
+        """Take what websockets has read. Messages in parts, and those behind one that waits, are left to `recv()`."""
+        if self._take is not None and _is_text(event) and not len(self.recv_messages.frames):
+            try:
+                self._take(str(event.data, "utf-8"))
+            except Exception as error:  # noqa: BLE001 - `listen` raises it: the message wakes it, below
+                self._failure = error
+            else:
+                return
+        super().process_event(event)
+
+
+def _is_text(event: Event) -> TypeGuard[Frame]:
+    return isinstance(event, Frame) and event.opcode is Opcode.TEXT and event.fin
+
+
 @asynccontextmanager
-async def open_socket(url: str, timing: Timing) -> AsyncIterator[ClientConnection]:
+async def open_socket(url: str, timing: Timing) -> AsyncIterator[Socket]:
     """Give an open socket and close it at the end. Raises ConnectionFailed, ConnectionLost and ProtocolError."""
     opening = connect(
         url,
+        create_connection=Socket,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,
         max_size=_MAX_MESSAGE_BYTES,
@@ -43,7 +87,8 @@ async def open_socket(url: str, timing: Timing) -> AsyncIterator[ClientConnectio
         proxy=None if _is_loopback(url) else True,
     )
     try:
-        socket = await opening
+        # What `create_connection` makes.
+        socket = cast("Socket", await opening)
     except InvalidStatus as error:
         status = error.response.status_code
         raise ConnectionFailed(f"the server answered the handshake with HTTP {status}", status) from error

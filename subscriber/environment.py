@@ -64,6 +64,7 @@ DEFAULT_ALLOWED_ENV: Final[tuple[str, ...]] = (
 
 _REFERENCE = "os.environ/"
 _OIDC = "oidc/"
+_PREFIXES = (_REFERENCE, _OIDC)
 
 
 class AllowedEnv:
@@ -84,7 +85,7 @@ class AllowedEnv:
         a variable that is not set or empty.
         """
         if isinstance(value, str):
-            return self._text(value, path)
+            return self._text(value, path) if value.startswith(_PREFIXES) else value
         if isinstance(value, SCALARS):
             return value
         if isinstance(value, Mapping):

@@ -76,10 +76,10 @@ def parse(data: Json) -> Event:
     revision = _field(event, "revision", str)
     match event.get("__typename"):
         case "ModelConfigSnapshot":
-            configs = tuple(config(item) for item in _field(event, "modelConfigs", list))
+            configs = tuple(map(config, _field(event, "modelConfigs", list)))
             return Snapshot(revision, configs, _field(event, "reset", bool))
         case "ModelConfigChange":
-            put = tuple(config(item) for item in _field(event, "put", list))
+            put = tuple(map(config, _field(event, "put", list)))
             removed = frozenset(_field(_object(item), "id", str) for item in _field(event, "removed", list))
             return Change(revision, put, removed)
         case "Bookmark":

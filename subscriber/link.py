@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,6 @@ from .operation import Operation, apply, operation_failed
 from .protocol import (
     Acknowledged,
     Completed,
-    Event,
     Failed,
     Json,
     Next,
@@ -36,8 +36,7 @@ from .waiting import run_together
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from websockets.asyncio.client import ClientConnection
-
+    from .connection import Socket
     from .timing import Timing
 
 logger = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ logger = logging.getLogger(__name__)
 _imported = False
 
 
-def _import_open_socket() -> Callable[[str, Timing], AbstractAsyncContextManager[ClientConnection]]:
+def _import_open_socket() -> Callable[[str, Timing], AbstractAsyncContextManager[Socket]]:
     """The first time this takes as long as the import of all the rest of the subscriber."""
     global _imported  # noqa: PLW0603 - says that the import is over, which sys.modules does not
     from .connection import open_socket
@@ -95,7 +94,9 @@ class Link:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._reached = False
-        self._socket: ClientConnection | None = None
+        self._socket: Socket | None = None
+        self._replies: deque[str] = deque()
+        """What the present socket's messages are answered with."""
         self._status = LinkStatus(LinkState.CONNECTING, datetime.now(UTC))
         self.on_change = Callbacks[LinkStatus]()
 
@@ -164,18 +165,17 @@ class Link:
             for subscription in tuple(self._subscriptions):
                 subscription.id, subscription.due, subscription.current = None, 0.0, False
             self._settle()
+            self._replies.clear()
             self._acknowledgements.begin()
             self._heard_at = asyncio.get_running_loop().time()
             await run_together(
                 self._write(socket, protocol),
-                self._read(socket, protocol, renewal),
+                socket.listen(lambda text: self._take(text, protocol, renewal)),
                 self._watch(),
                 renewal.run(lambda payload: socket.send(protocol.ping(payload))),
             )
 
-    async def _acknowledged(
-        self, socket: ClientConnection, protocol: Protocol, hello: Mapping[str, Json]
-    ) -> str | None:
+    async def _acknowledged(self, socket: Socket, protocol: Protocol, hello: Mapping[str, Json]) -> str | None:
         """Introduce ourselves. Gives when the token expires, as far as the server says."""
         try:
             async with asyncio.timeout(self._timing.open_seconds):
@@ -189,12 +189,14 @@ class Link:
         except TimeoutError:
             raise LinkSilent(f"the server did not acknowledge within {self._timing.open_seconds:g} s") from None
 
-    async def _write(self, socket: ClientConnection, protocol: Protocol) -> None:
-        """Subscribe to what is due, and ping while nothing comes."""
+    async def _write(self, socket: Socket, protocol: Protocol) -> None:
+        """Answer, subscribe to what is due, and ping while nothing comes."""
         loop = asyncio.get_running_loop()
         next_ping = self._heard_at + self._timing.ping_seconds
         while True:
             self._wake.clear()
+            while self._replies:
+                await socket.send(self._replies.popleft())
             next_step = next_ping
             for subscription in tuple(self._subscriptions):
                 if subscription.id is not None:
@@ -217,7 +219,7 @@ class Link:
             except TimeoutError:
                 continue
 
-    async def _send_acknowledgements(self, socket: ClientConnection, protocol: Protocol) -> float:
+    async def _send_acknowledgements(self, socket: Socket, protocol: Protocol) -> float:
         """Send those that are due; when the next one is."""
         loop = asyncio.get_running_loop()
         while (verdict := self._acknowledgements.take(loop.time())) is not None:
@@ -226,17 +228,36 @@ class Link:
             await socket.send(text)
         return self._acknowledgements.due
 
-    async def _read(self, socket: ClientConnection, protocol: Protocol, renewal: Renewal) -> None:
-        """Take what comes."""
-        loop = asyncio.get_running_loop()
-        while True:
-            text = await socket.recv()
-            self._heard_at = loop.time()
-            match protocol.receive(text):
-                case Ponged(payload):
-                    renewal.answered(payload)
-                case event:
-                    await self._handle(event, socket, protocol)
+    def _take(self, text: str | bytes, protocol: Protocol, renewal: Renewal) -> None:
+        """Take one message. Raises LinkError for what ends the socket, and ProviderClosed."""
+        self._heard_at = asyncio.get_running_loop().time()
+        event = protocol.receive(text)
+        if self._acknowledgements.receive(event, self._heard_at):
+            if self._acknowledgements.due < math.inf:
+                self._wake.set()
+            return
+        match event:
+            case Next(id_, data, errors):
+                subscription = self._find(id_)
+                if (error := apply(subscription.operation, data, errors)) is None:
+                    self._applied(subscription)
+                else:
+                    self._reply(protocol.complete(id_))
+                    self._failed(subscription, error)
+            case Failed(id_, errors):
+                self._failed(self._find(id_), operation_failed(errors))
+            case Completed(id_):
+                self._failed(self._find(id_), OperationFailed("the server ended the subscription"))
+            case Pinged(reply):
+                self._reply(reply)
+            case Ponged(payload):
+                renewal.answered(payload)
+            case _:
+                pass
+
+    def _reply(self, text: str) -> None:
+        self._replies.append(text)
+        self._wake.set()
 
     async def _watch(self) -> None:
         """Wait until nothing came for too long. A deadline that each message moves would cost more than reading it."""
@@ -245,28 +266,6 @@ class Link:
         while (left := self._heard_at + silence - loop.time()) > 0:  # noqa: ASYNC110 - each message moves the moment
             await asyncio.sleep(left)
         raise LinkSilent(f"nothing came from the server for {silence:g} s")
-
-    async def _handle(self, event: Event | None, socket: ClientConnection, protocol: Protocol) -> None:
-        if self._acknowledgements.receive(event, self._heard_at):
-            if self._acknowledgements.due < math.inf:
-                self._wake.set()
-            return
-        match event:
-            case Pinged(reply):
-                await socket.send(reply)
-            case Next(id_, data, errors):
-                subscription = self._find(id_)
-                if (error := apply(subscription.operation, data, errors)) is None:
-                    self._applied(subscription)
-                else:
-                    await socket.send(protocol.complete(id_))
-                    self._failed(subscription, error)
-            case Failed(id_, errors):
-                self._failed(self._find(id_), operation_failed(errors))
-            case Completed(id_):
-                self._failed(self._find(id_), OperationFailed("the server ended the subscription"))
-            case _:
-                pass
 
     def _find(self, id_: str) -> _Subscription:
         return next(subscription for subscription in self._subscriptions if subscription.id == id_)

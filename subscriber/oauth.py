@@ -153,7 +153,8 @@ def sign_in(params: Mapping[str, Json]) -> SignIn | None:
 
     References are followed already. Raises ConfigRefused.
     """
-    if not any(name.startswith(PREFIX) for name in params):
+    # Not `any()`, whose generator is entered for each name: this is done for every version of every config.
+    if not [name for name in params if name.startswith(PREFIX)]:
         return None
     if missing := [name for name in _REQUIRED if not params.get(name)]:
         raise ConfigRefused("missing_secret", f"it signs in with OAuth2 client credentials and lacks {missing[0]}")

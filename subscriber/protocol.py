@@ -16,6 +16,8 @@ SUBPROTOCOL = "graphql-transport-ws"
 
 _MAX_TOLD = 500
 
+_decode = json.JSONDecoder().decode
+
 Json = Any
 """A value of JSON: None, bool, int, float, str, a list or a dict with string keys of the same."""
 
@@ -149,7 +151,7 @@ def _parse(text: str | bytes) -> dict[str, Json]:
     if isinstance(text, bytes):
         raise ProtocolError("the server sent a binary message")
     try:
-        message = json.loads(text)
+        message = _decode(text)
     except (ValueError, RecursionError):
         raise ProtocolError("the server sent a message that is not JSON") from None
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):

@@ -93,9 +93,11 @@ class AliasReplica:
         return True
 
     def _own(self, configs: tuple[events.Config, ...]) -> events.Config | None:
-        if len(configs) > 1 or any(config.alias != self._model.alias for config in configs):
+        if not configs:
+            return None
+        if len(configs) > 1 or configs[0].alias != self._model.alias:
             raise ProtocolError(f"the server sent other configs than the one of the alias {self._model.alias!r}")
-        return configs[0] if configs else None
+        return configs[0]
 
     def _snapshot(self, config: events.Config | None) -> None:
         # Whatever it says holds, a lower version too: after a restored backup that is the truth.
@@ -164,7 +166,7 @@ class AliasReplica:
 
     def _apply(self, config: events.Config, prepared: Prepared) -> None:
         """Make calls with it from now on."""
-        with span("modelwire.apply", config.revision, **_attributes(config)):
+        with span("modelwire.apply", config):
             self._model._use(prepared)
         if self._cache is not None:
             self._cache.put(config)
@@ -177,7 +179,7 @@ class AliasReplica:
         if in_use is not None and in_use.id != config.id:
             self._unconfigure()
             in_use = None
-        with span("modelwire.refuse", config.revision, **_attributes(config), **{"modelwire.reason": refused.reason}):
+        with span("modelwire.refuse", config, refused):
             self._model._refuse(refused)
         logger.error(
             "version %s of %r is refused (%s); %s",
@@ -202,10 +204,6 @@ class AliasReplica:
         self._tried = None
         if self._trial is not None:
             self._trial.abandon()
-
-
-def _attributes(config: events.Config) -> dict[str, str | int]:
-    return {"modelwire.alias": config.alias, "modelwire.version": config.version}
 
 
 def settings_of(config: events.Config) -> ModelSettings:

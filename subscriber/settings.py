@@ -37,7 +37,7 @@ class ModelSettings:
     max_input_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "litellm_params", _freeze(dict(self.litellm_params)))
+        object.__setattr__(self, "litellm_params", _frozen(self.litellm_params))
 
     @property
     def model(self) -> str:
@@ -81,13 +81,17 @@ class ModelSettings:
 
 
 def _freeze(value: Json) -> Json:
-    if isinstance(value, SCALARS):
-        return value
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _freeze(item) for key, item in value.items()})
+        return _frozen(value)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return tuple(_freeze(item) for item in value)
+        return tuple(item if isinstance(item, SCALARS) else _freeze(item) for item in value)
     return value
+
+
+def _frozen(values: Mapping[str, Json]) -> Mapping[str, Json]:
+    return MappingProxyType(
+        {name: value if isinstance(value, SCALARS) else _freeze(value) for name, value in values.items()}
+    )
 
 
 def _thaw(value: Json) -> Json:

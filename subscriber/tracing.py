@@ -8,24 +8,36 @@ component's span and the server's are in one trace although they send each other
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import ConfigRefused
+    from .events import Config
 
 _NOTHING = nullcontext()
 
 
-def span(name: str, revision: str, **attributes: str | int) -> AbstractContextManager[None]:
-    """A span of a block in the trace of a revision."""
-    return _span(name, revision, attributes) if "opentelemetry.trace" in sys.modules else _NOTHING
+def span(name: str, config: Config, refused: ConfigRefused | None = None) -> AbstractContextManager[None]:
+    """A span of a block in the trace of a config's revision."""
+    return _span(name, config, refused) if "opentelemetry.trace" in sys.modules else _NOTHING
 
 
 @contextmanager
-def _span(name: str, revision: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
+def _span(name: str, config: Config, refused: ConfigRefused | None) -> Iterator[None]:
     import hashlib
 
     from opentelemetry import trace
 
-    digest = hashlib.sha256(f"modelwire:{revision}".encode()).digest()
+    attributes: dict[str, str | int] = {
+        "modelwire.revision": config.revision,
+        "modelwire.alias": config.alias,
+        "modelwire.version": config.version,
+    }
+    if refused is not None:
+        attributes["modelwire.reason"] = refused.reason
+    digest = hashlib.sha256(f"modelwire:{config.revision}".encode()).digest()
     root = trace.SpanContext(
         trace_id=int.from_bytes(digest[:16]),
         span_id=int.from_bytes(digest[16:24]),
@@ -35,6 +47,6 @@ def _span(name: str, revision: str, attributes: Mapping[str, str | int]) -> Iter
     with trace.get_tracer("modelwire").start_as_current_span(
         name,
         context=trace.set_span_in_context(trace.NonRecordingSpan(root)),
-        attributes={"modelwire.revision": revision, **attributes},
+        attributes=attributes,
     ):
         yield

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+WITH_ITS_WEBSOCKETS = ROOT / "tests" / "integration" / "subscriber" / "test_socket.py"
 UV = Path(sys.prefix) / "bin" / "uv"
 
 
@@ -45,7 +46,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_agents_work_with_it(python: Path) -> None:
     done = run(
-        python, "-m", "pytest", HERE / "inside", "--confcutdir", HERE / "inside", "-p", "no:cacheprovider", "-q",
+        python, "-m", "pytest", HERE / "inside", WITH_ITS_WEBSOCKETS, "--confcutdir", HERE / "inside",
+        "-p", "no:cacheprovider", "-q",
         # google-adk warns about parts of itself, and LiteLLM leaves connections to the collector.
         "-W", "ignore",
     )  # fmt: skip
