@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import deque
 
 _HELD_AT_ONCE = 100
-_held: deque[socket.socket] = deque()
+_held: deque[int] = deque()
 
 
 def free_port() -> int:
@@ -15,10 +16,11 @@ def free_port() -> int:
 
     Until then connections are refused. The oldest of very many is given back, for the sake of open files.
     """
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    _held.append(held)
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = int(held.getsockname()[1])
+        _held.append(held.detach())
     if len(_held) > _HELD_AT_ONCE:
-        _held.popleft().close()
-    return int(held.getsockname()[1])
+        os.close(_held.popleft())
+    return port
