@@ -5,13 +5,11 @@ with the moment at which that began, in nanoseconds of the monotonic clock.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from typing import Any
 
-import uvicorn
-
-from .ready import ACK, PING_SECONDS, SUBPROTOCOL, ready_frames
+from .ready import ACK, SUBPROTOCOL, ready_frames
+from .serving import serve
 
 SNAPSHOT, CHANGE = ready_frames()
 _subscribers: set[Any] = set()
@@ -42,21 +40,5 @@ async def _subscribe(receive: Any, send: Any) -> None:
     _subscribers.discard(send)
 
 
-async def main() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        print(listener.getsockname()[1], flush=True)
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            ws_ping_interval=PING_SECONDS,
-            log_config=None,
-            access_log=False,
-        )
-        await uvicorn.Server(config).serve(sockets=[listener])
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(app))

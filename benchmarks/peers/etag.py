@@ -8,12 +8,10 @@ arguments are the folder of its embedded database, and a key that may poll.
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,6 +23,8 @@ from modelwire.server.app import prepare
 from modelwire.server.database import database_url, read_keyring
 from modelwire.server.settings import Settings
 from modelwire.store import Store, open_store
+
+from .serving import serve
 
 
 def answer(request: Request, alias: str, version: int) -> Response:
@@ -52,11 +52,7 @@ async def main() -> None:
     settings = Settings(data_dir=Path(sys.argv[1]), admin_key=SecretStr(sys.argv[2]))
     await prepare(settings)
     store = await open_store(database_url(settings), read_keyring(settings), settings.database_options)
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        print(listener.getsockname()[1], flush=True)
-        config = uvicorn.Config(application(store), lifespan="off", log_config=None, access_log=False)
-        await uvicorn.Server(config).serve([listener])
+    await serve(application(store))
     await store.close()
 
 

@@ -7,12 +7,10 @@ embedded database is the one argument.
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from strawberry.asgi import GraphQL
 
 from modelwire.resolvers.access import ALL_SCOPES, Context, Principal
@@ -22,7 +20,7 @@ from modelwire.server.database import database_url, read_keyring
 from modelwire.server.settings import Settings
 from modelwire.store import Feed, Store, open_store
 
-from .ready import PING_SECONDS
+from .serving import serve
 
 ANYBODY = Principal(subject="anybody", name="anybody", scopes=ALL_SCOPES)
 
@@ -46,19 +44,7 @@ async def main() -> None:
     feed = Feed(store, bookmark_seconds=30.0)
     store.on_commit(feed.committed)
     await feed.start()
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        print(listener.getsockname()[1], flush=True)
-        config = uvicorn.Config(
-            StockHandler(store, feed),
-            lifespan="off",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            ws_ping_interval=PING_SECONDS,
-            log_config=None,
-            access_log=False,
-        )
-        await uvicorn.Server(config).serve(sockets=[listener])
+    await serve(StockHandler(store, feed))
     await feed.stop()
     await store.close()
 
