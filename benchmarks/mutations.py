@@ -3,6 +3,9 @@
 On both databases, each of which waits for its disk at every commit: with 10, 1,000 and 100,000 configs, and with
 1,000,000 rows in the change log (1,000 configs of 1,000 versions). Eight clients, each with a config of its own. The
 peer of a full store is the nearly empty one.
+
+The goal of 300 per second is for a machine on which stock Strawberry answers 370 queries per second over HTTP. What it
+answers here is measured in turns with the updates, and says what 300 are on this one.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import dataclass, field
 from .figures import Figure, Goal
 from .lab import Lab
 from .loader import Load
-from .queries import http_head
+from .queries import ONE, http_head, query_rate
 from .servers import UPDATE, GraphQLServer
 from .stores import ENCRYPTION_KEYS, config_id, fill, postgresql, settings_of
 
@@ -25,6 +28,7 @@ SIZES = {
     "100,000 configs": (100_000, 1),
     "1,000,000 log rows": (1_000, 1_000),
 }
+STOCK_QUERIES = "stock's queries"
 SMALL_SIZES = {"10 configs": (10, 1), "1,000 log rows": (100, 10)}
 
 
@@ -68,7 +72,9 @@ def _measure(
 ) -> list[Figure]:
     each, rounds = lab.choose((12, 5), (2, 1))
     stores: dict[str, _Filled] = {}
+    queries: list[float] = []
     load = lab.load()
+    stock: GraphQLServer = lab.start("stock")
     with contextlib.ExitStack() as stack:
         for name, (configs, versions) in sizes.items():
             folder, url = lab.new_folder(), urls[name]
@@ -77,22 +83,27 @@ def _measure(
             server = lab.modelwire(folder=folder, **options)
             stack.callback(server.process.stop)
             stores[name] = _Filled(server, versions)
-        for store in stores.values():
-            store.update(load, each)
-            store.rates.clear()
-            store.millis.clear()
-        for _ in range(rounds):
+        for round_ in range(rounds + 1):
             for store in stores.values():
                 store.update(load, each)
+            queries.append(query_rate(load, stock, ONE, CLIENTS * each))
+            if not round_:
+                # The first one makes what is made at the first use.
+                queries.clear()
+                for store in stores.values():
+                    store.rates.clear()
+                    store.millis.clear()
     load.stop()
+    lab.stop(stock)
     smallest, *larger = sizes
     return [
         Figure(
             name=f"updates on {database}",
             unit="per second",
-            runs={name: store.rates for name, store in stores.items()},
+            runs={**{name: store.rates for name, store in stores.items()}, STOCK_QUERIES: queries},
             goals=[
                 Goal(over=smallest, at_least=300),
+                Goal(over=smallest, under=STOCK_QUERIES, at_least=0.81),
                 *(Goal(over=smallest, under=name, at_most=1.2) for name in larger),
             ],
         ),

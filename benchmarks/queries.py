@@ -16,14 +16,17 @@ from .loader import Load
 from .servers import ALIAS, AUTHORIZATION, GraphQLServer
 
 CONNECTIONS = 8
-ONE = (
-    "query ($alias: String!) { modelConfig(by: {alias: $alias}) { ...Config } } "
-    + DOCUMENT[DOCUMENT.index("fragment Config") :].strip()
-)
-PAGE = """{ modelConfigs(first: 50) {
+ONE: dict[str, object] = {
+    "query": "query ($alias: String!) { modelConfig(by: {alias: $alias}) { ...Config } } "
+    + DOCUMENT[DOCUMENT.index("fragment Config") :].strip(),
+    "variables": {"alias": ALIAS},
+}
+PAGE: dict[str, object] = {
+    "query": """{ modelConfigs(first: 50) {
   edges { cursor node { id alias description provider model apiBase version updatedAt updatedBy params } }
   pageInfo { hasNextPage endCursor }
 } }"""
+}
 
 
 def run(lab: Lab) -> list[Figure]:
@@ -33,13 +36,13 @@ def run(lab: Lab) -> list[Figure]:
         server.import_all(f"query-{number}" for number in range(50))
     figures = []
     for name, query, total in (
-        ("one config by its alias", {"query": ONE, "variables": {"alias": ALIAS}}, lab.choose(1_000, 40)),
-        ("a page of 50 configs", {"query": PAGE}, lab.choose(300, 20)),
+        ("one config by its alias", ONE, lab.choose(1_000, 40)),
+        ("a page of 50 configs", PAGE, lab.choose(300, 20)),
     ):
         rates: dict[str, list[float]] = {kind: [] for kind in servers}
         for round_ in range(lab.choose(6, 2)):
             for kind, server in servers.items():
-                rate = _rate(load, server, json.dumps(query), total)
+                rate = query_rate(load, server, query, total)
                 # The first one makes what is made at the first use.
                 if round_:
                     rates[kind].append(rate)
@@ -59,6 +62,8 @@ def http_head(server: GraphQLServer) -> str:
     )
 
 
-def _rate(load: Load, server: GraphQLServer, body: str, total: int) -> float:
+def query_rate(load: Load, server: GraphQLServer, query: dict[str, object], total: int) -> float:
+    """How many of `total` queries the server answered per second."""
+    body = json.dumps(query)
     answers = load.http(server.port, http_head(server), [[body]] * CONNECTIONS, total)
     return total / answers.seconds
