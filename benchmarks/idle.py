@@ -30,7 +30,7 @@ def run(lab: Lab) -> list[Figure]:
     etag: Server = lab.start("etag")
     holding, polling = lab.load(), lab.load()
     polls = components * 60 / POLL_SECONDS
-    body = json.dumps({"query": ONE, "variables": {"alias": ALIAS}})
+    body = json.dumps(ONE)
     requests: dict[str, tuple[Server, str, str]] = {
         "GraphQL polling, stock": (stock, http_head(stock), body),
         "ETag polling": (etag, _conditional(f"/configs/{ALIAS}", etag), ""),
