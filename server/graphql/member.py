@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import replace
@@ -80,7 +81,8 @@ class Member:
     )
 
     def __init__(self, id_: str, share: Share, groups: Groups, socket: Socket, component: ComponentLink | None) -> None:
-        self.id = id_
+        # Most clients number their operations: of thousands of members few ids are different.
+        self.id = sys.intern(id_)
         self.position: Position | None = share.since
         self.task: asyncio.Task[None] | None = None
         self._share = share

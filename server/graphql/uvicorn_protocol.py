@@ -13,7 +13,6 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
 
 LINGER_SECONDS = 2.0
 """How long a peer has to read what is written, and to answer the close frame, after the application ended."""
@@ -251,12 +250,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     """
 
     _abort_timer: TimerHandle | None = None
+    # What a ready frame depends on lies here: of thousands of sockets, an object for each question is in no cache.
+    _extended = False
+    _paused = False
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._paused = False
 
     async def send(self, message: Any) -> None:
         if message["type"] == "websocket.close":
             self.writable.set()
         await super().send(message)
         if message["type"] == "websocket.accept":
+            if self.conn.extensions:
+                self._extended = True
             # They are of no use any more, and a socket lives for months: 3 KiB of each.
             del self.request, self.response
 
@@ -268,9 +280,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def write_frame(self, frame: bytes) -> bool:
         """See WRITE_FRAME."""
-        if not self.writable.is_set() or self.conn.state is not State.OPEN or self.conn.extensions:
+        if not self.handshake_complete or self._extended or self._paused or self.close_sent or self.disconnected:
             return False
-        if self.close_sent or self.disconnected or self.transport.is_closing():
+        # So it is from the moment that either side has said goodbye.
+        if self.transport.is_closing():
             return False
         self.transport.write(frame)
         return True
