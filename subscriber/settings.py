@@ -37,7 +37,7 @@ class ModelSettings:
     max_input_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "litellm_params", _frozen(self.litellm_params))
+        object.__setattr__(self, "litellm_params", _frozen(dict(self.litellm_params)))
 
     @property
     def model(self) -> str:
