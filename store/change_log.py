@@ -23,8 +23,18 @@ from .tables import store_meta
 _CHUNK_ROWS = 500
 
 _current = select(changes).join(heads, (heads.c.id == changes.c.config_id) & (heads.c.version == changes.c.version))
-_current_by_id = _current.where(heads.c.id == bindparam("id"))
-_current_by_alias = _current.where(heads.c.alias == bindparam("alias"))
+
+
+def _current_by(column: ColumnElement[str]) -> Select[Any]:
+    # No join: whether PostgreSQL goes to the one version or through all of them would hang on its statistics.
+    head = [
+        select(part).where(column == bindparam(column.name)).scalar_subquery() for part in (heads.c.id, heads.c.version)
+    ]
+    return select(changes).where(changes.c.config_id == head[0], changes.c.version == head[1])
+
+
+_current_by_id = _current_by(heads.c.id)
+_current_by_alias = _current_by(heads.c.alias)
 
 # Both tables have a `revision`.
 _META = "meta_"

@@ -109,6 +109,25 @@ async def test_no_statement_of_an_update_walks_through_a_table(store: Store, url
         assert not walks or "LIMIT" in statement, (statement, plan)
 
 
+@pytest.mark.parametrize("key", ["id", "alias"])
+async def test_a_config_of_many_versions_is_found_by_one_of_them(
+    store: Store, url: str, config: ModelConfig, key: str
+) -> None:
+    """Statistics come later than rows do: by those PostgreSQL has, the config has one version."""
+    with connected(url) as connection:
+        connection.execute("ANALYZE")
+        connection.execute(
+            f"WITH RECURSIVE s(n) AS (VALUES(2) UNION ALL SELECT n + 1 FROM s WHERE n < {MANY}) "
+            "INSERT INTO model_config_changes (config_id, version, revision, operation, changed_at, changed_by) "
+            f"SELECT '{config.id}', n, n, 'update', '2026-01-01 00:00:00+00', 'x' FROM s"
+        )
+    with recorded(store) as statements:
+        assert await store.find(**{key: getattr(config, key)}) == config
+    [plan] = [plan for statement, plan in plans(url, statements) if "model_config_changes" in statement]
+    [look] = [line for line in plan if "version =" in line or "version=?" in line]
+    assert "Index Cond" in look or "SEARCH" in look, plan
+
+
 async def test_what_a_server_sent_a_component_is_found_by_both(store: Store, url: str) -> None:
     """SQLite counts on few rows for any key: one by the server alone would lead it through all that it sent to all."""
     now = datetime.now(UTC)
