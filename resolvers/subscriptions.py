@@ -12,7 +12,7 @@ from .access import Context, Principal, Scope
 from .errors import BadUserInput, Unauthenticated, store_errors_translated
 from .model_configs import require_alias
 from .presence import ComponentLink
-from .validation import can_be_stored
+from .validation import MAX_NAME_LENGTH, can_be_stored
 
 MAX_WATCHED = 1_000
 
@@ -72,6 +72,9 @@ def _selector(principal: Principal, ids: Iterable[str], aliases: Iterable[str], 
         raise BadUserInput(f"a watch names at most {MAX_WATCHED} configs; without `by` it sees all")
     if not all(can_be_stored(name) for name in named_ids | named_aliases):
         raise BadUserInput("by names a config with a control character, which none has")
+    if any(len(alias) > MAX_NAME_LENGTH for alias in named_aliases):
+        # What a component waits for is written down, with what all others on this server do.
+        raise BadUserInput(f"by names an alias of more than {MAX_NAME_LENGTH} characters, which no config has")
     selector = Selector(ids=named_ids or None, aliases=named_aliases or None, visible=principal.aliases)
     _require_rights(principal, selector, scope)
     return selector

@@ -180,11 +180,12 @@ async def test_who_moves_to_another_server_keeps_nothing_of_the_first(store: Sto
 
 async def test_what_a_component_was_sent_follows_the_config(store: Store) -> None:
     config = await make(store, "x")
-    waiting = Bound(component_id=ONE.id, reference="alias:later", alias="later")
+    longest = "l" * 99 + "\N{SNAKE}"
+    waiting = Bound(component_id=ONE.id, reference=f"alias:{longest}", alias=longest)
     await note(store, connected=[ONE], bound=[bound(ONE, config), waiting])
     by_owner = await store.components.bindings(BindingsOf.COMPONENT, {ONE.id}, visible=ALL, now=NOW, first=10)
     later, first = by_owner[ONE.id]
-    assert (later.alias, later.config_id, later.state) == ("later", None, BindingState.WAITING)
+    assert (later.alias, later.config_id, later.state) == (longest, None, BindingState.WAITING)
     assert (first.alias, first.desired_version, first.delivered_version) == ("x", 1, 1)
     assert (first.component, first.state) == (ONE, BindingState.PENDING)
     config = await change(store, config, alias="y")

@@ -13,6 +13,7 @@ import pytest
 from modelwire.resolvers.access import Context, Principal, Scope
 from modelwire.resolvers.errors import BadUserInput, Forbidden, Unauthenticated, Unavailable
 from modelwire.resolvers.subscriptions import MAX_WATCHED, watch
+from modelwire.resolvers.validation import MAX_NAME_LENGTH
 from modelwire.store import (
     AliasPatterns,
     Position,
@@ -80,6 +81,10 @@ def test_refusals_come_at_once() -> None:
         watch(context(feed), aliases=[str(number) for number in range(MAX_WATCHED + 1)])
     with pytest.raises(BadUserInput, match="control character"):
         watch(context(feed), ids=["\ud800"])
+    longest = "\N{SNAKE}" * MAX_NAME_LENGTH
+    watch(context(feed), aliases=[longest])
+    with pytest.raises(BadUserInput, match=f"more than {MAX_NAME_LENGTH} characters"):
+        watch(context(feed), aliases=[longest, longest + "x"])
 
 
 async def test_expiry_ends_the_stream_before_the_next_event() -> None:
