@@ -72,20 +72,22 @@ class Presence:
         if Scope.COMPONENT_REPORT not in principal.scopes:
             return lambda: None
         id_ = component_id(principal.subject, described.instance_id)
+        component = Component(
+            id=id_,
+            instance_id=described.instance_id,
+            name=described.name,
+            kind=described.kind,
+            library_version=described.library_version,
+            labels=described.labels,
+            subject=principal.subject,
+            connected_at=datetime.now(UTC),
+        )
         state = self._states.get(id_)
         if state is None:
-            component = Component(
-                id=id_,
-                instance_id=described.instance_id,
-                name=described.name,
-                kind=described.kind,
-                library_version=described.library_version,
-                labels=described.labels,
-                subject=principal.subject,
-                connected_at=datetime.now(UTC),
-            )
             state = self._states[id_] = ComponentState(component)
             self._gone.discard(id_)
+        else:
+            state.describe(component)
         link = Link(state, self._store.mirror, self._note)
         component_link.set(link)
         log_context.component.set(id_)
@@ -106,11 +108,12 @@ class Presence:
         self._on_acknowledged(acknowledgement.outcome, self._seconds_to(acknowledgement))
         # What is refused must not hide what was applied just before, and is in use.
         key = acknowledgement.component_id, acknowledgement.config_id, acknowledgement.outcome
-        spoken = self._acknowledgements.get(key)
-        if spoken is None:
-            spoken = self._acknowledgements[key] = _Spoken(acknowledgement)
-        elif acknowledgement.version >= spoken.last.version:
+        spoken = self._acknowledgements.get(key) or _Spoken(acknowledgement)
+        if acknowledgement.version >= spoken.last.version:
             spoken.last = acknowledgement
+            # Behind what it said before: of one version the last word counts.
+            self._acknowledgements.pop(key, None)
+            self._acknowledgements[key] = spoken
         self._wake.set()
         # Several may wait for it, and one that is cancelled must not take it from the others.
         await asyncio.shield(spoken.written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..store import Bound, Component, Mirror, ModelConfig, Selector, WatchChange, WatchEvent, WatchSnapshot
 
@@ -31,6 +31,13 @@ class ComponentState:
     bound: dict[str, Bound] = field(default_factory=dict)
     _connected: bool = True
     _changed: set[str] = field(default_factory=set)
+
+    def describe(self, component: Component) -> None:
+        """Another socket says this of it. When that is something else, the process was started anew, and nobody has
+        noticed yet that the sockets of the one before are dead.
+        """
+        if replace(component, connected_at=self.component.connected_at) != self.component:
+            self.component, self._connected = component, True
 
     def bind(self, bound: Bound) -> bool:
         """Note what it was sent; whether that is news."""

@@ -85,7 +85,8 @@ class PresenceBatch:
     """What a server process notes together. `at` is when; the process counts as gone after `lease_until`.
 
     `unbound` are pairs of a component's id and a reference that it watches no more, `gone` the ids of components
-    whose last connection here ended. `acknowledgements` may be in any order.
+    whose last connection here ended. `acknowledgements` may be of any versions in any order; of one version the last
+    counts.
     """
 
     server: str

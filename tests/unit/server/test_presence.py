@@ -98,10 +98,12 @@ class Server:
         self.database = database
         self.mirror = mirror
 
-    def connect(self, name: str, principal: Principal = PRINCIPAL) -> tuple[Link | None, Callable[[], None]]:
+    def connect(
+        self, name: str, principal: Principal = PRINCIPAL, **described: Any
+    ) -> tuple[Link | None, Callable[[], None]]:
         """A socket of a component, in a context of its own."""
         context = copy_context()
-        leave = context.run(self.presence.connect, principal, Described(instance_id=name, name=name))
+        leave = context.run(self.presence.connect, principal, Described(instance_id=name, name=name, **described))
         return context.run(component_link.get), leave
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -272,6 +274,26 @@ async def test_what_one_of_two_sockets_watched_ends_with_it() -> None:
         await server.until(lambda: server.database.versions("one") == {"alias:y": ("y", 1)})
 
 
+async def test_a_process_that_is_started_anew_is_described_anew() -> None:
+    """Its first socket is dead, and nobody has noticed yet."""
+    async with serving() as server:
+        first, leave_first = server.connect("one", library_version="1")
+        assert first is not None
+        first.watches(WATCH)
+        first.delivered(WATCH, WatchSnapshot(at(1), (model_config("a", "x"),)))
+        await server.until(lambda: bool(server.database.bound))
+        second, _ = server.connect("one", library_version="2")
+        assert second is not None
+        second.watches(WATCH)
+        await server.until(lambda: len(server.database.batches) == 2)
+        leave_first()
+        server.connect("one", library_version="2")
+        second.delivered(WATCH, WatchSnapshot(at(2), (model_config("a", "x", 2),)))
+        await server.until(lambda: server.database.versions("one")["alias:x"] == ("a", 2))
+        begun = [each.library_version for batch in server.database.batches for each in batch.connected]
+        assert begun == ["1", "2"]
+
+
 async def test_who_comes_and_goes_between_two_writes_is_noted_as_gone() -> None:
     async with serving() as server:
         _, leave = server.connect("one")
@@ -380,3 +402,17 @@ async def test_the_last_word_counts_and_all_hear_that_it_is_written() -> None:
             Outcome.APPLIED: 3,
             Outcome.REFUSED: 5,
         }
+
+
+async def test_of_one_version_the_last_word_counts() -> None:
+    async with serving() as server:
+        link, _ = server.connect("one")
+        assert link is not None
+        refused = Outcome.REFUSED
+        said = [ack(link, 4), ack(link, 5, refused), ack(link, 5), ack(link, 3, refused)]
+        await asyncio.gather(*(server.presence.acknowledge(each) for each in said))
+        (batch,) = server.database.batches
+        assert [(each.outcome, each.version) for each in batch.acknowledgements] == [
+            (refused, 5),
+            (Outcome.APPLIED, 5),
+        ]
