@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from ...store import Position, WatchEvent, WatchSnapshot
+from ...store import Position, WatchBookmark, WatchEvent, WatchSnapshot
 
 
 class Need(StrEnum):
@@ -27,23 +27,29 @@ class Step:
 
     It is the difference from `after`, where the event before it led, and from every later position before
     `first_revision`, the first change in it (None: there is none). One that `replaces` is a state and no difference.
+    One that `bookmarks` has no news: it says that all is well.
     """
 
     after: Position
     to: Position
     first_revision: int | None
     replaces: bool
+    bookmarks: bool = False
 
     @classmethod
     def of(cls, event: WatchEvent, after: Position) -> Step:
         """The step that this event is for those who follow a watch that stood at `after`."""
         if isinstance(event, WatchSnapshot):
             return cls(after, event.position, None, replaces=True)
-        return cls(after, event.position, event.first_revision, replaces=False)
+        quiet = isinstance(event, WatchBookmark)
+        return cls(after, event.position, event.first_revision, replaces=False, bookmarks=quiet)
 
     def need(self, position: Position) -> Need:
         """What who stands at `position` needs."""
         if position is self.after or position == self.after:
+            return Need.EVENT
+        if self.bookmarks and position == self.to:
+            # It came here by itself, and may have heard nothing for as long as the others.
             return Need.EVENT
         if position.store_id == self.to.store_id and position.revision >= self.to.revision:
             return Need.NOTHING

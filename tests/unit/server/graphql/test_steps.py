@@ -55,7 +55,11 @@ def test_a_change_is_for_whoever_it_is_the_difference_for(position: Position, ne
     [
         (at(10), None, Need.EVENT),
         (at(19), None, Need.EVENT),
-        (at(20), None, Need.NOTHING),
+        # Who caught up with it hears that all is well, too: else it would wait for twice as long as the others.
+        (at(20), None, Need.EVENT),
+        (at(20), 14, Need.EVENT),
+        (at(21), None, Need.NOTHING),
+        (at(20, "another"), None, Need.CATCH_UP),
         (at(9), None, Need.CATCH_UP),
         (at(10), 14, Need.EVENT),
         (at(13), 14, Need.EVENT),
