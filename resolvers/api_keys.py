@@ -18,6 +18,9 @@ from .validation import validate_name
 
 MAX_ALIAS_PATTERNS = 100
 
+# A moment of the last year that there is may be beyond it in another time zone, such as the database's.
+_TOO_LATE = datetime(9999, 1, 1, tzinfo=UTC)
+
 _TOKEN = re.compile(r"mw_([a-z0-9]{10})_([0-9a-f]{64})")
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 
@@ -49,8 +52,7 @@ async def create_api_key(context: Context, given: ApiKeyInput) -> CreatedApiKey:
     scopes = _validated_scopes(given.scopes)
     validate_name("name", given.name, ("input", "name"))
     _validate_aliases(given.aliases)
-    if given.expires_at is not None:
-        _validate_expiry(given.expires_at, now)
+    expires_at = None if given.expires_at is None else _validated_expiry(given.expires_at, now)
     _require_own_rights(principal, scopes, given.aliases)
     created = _new_key(
         name=given.name,
@@ -58,7 +60,7 @@ async def create_api_key(context: Context, given: ApiKeyInput) -> CreatedApiKey:
         aliases=AliasPatterns(None if given.aliases is None else tuple(dict.fromkeys(given.aliases))),
         created_by=principal.subject,
         now=now,
-        expires_at=given.expires_at,
+        expires_at=expires_at,
     )
     await context.store.api_keys.add(created.key)
     return created
@@ -220,12 +222,16 @@ def _validate_aliases(aliases: tuple[str, ...] | None) -> None:
         validate_name("each of aliases", alias, path)
 
 
-def _validate_expiry(expires_at: datetime, now: datetime) -> None:
+def _validated_expiry(expires_at: datetime, now: datetime) -> datetime:
+    """In UTC."""
     path = ("input", "expiresAt")
     if expires_at.tzinfo is None:
         raise InvalidInput("expiresAt needs a time zone, such as 2030-01-01T00:00:00Z", path)
     if expires_at <= now:
         raise InvalidInput("expiresAt must be in the future", path)
+    if expires_at >= _TOO_LATE:
+        raise InvalidInput(f"expiresAt must be before the year {_TOO_LATE.year}; leave it out for never", path)
+    return expires_at.astimezone(UTC)
 
 
 def opens_no_more(principal: Principal, aliases: tuple[str, ...] | None) -> bool:

@@ -86,6 +86,31 @@ async def test_a_scope_that_does_not_exist_is_named_with_those_that_do(store: An
     assert caught.value.path == ("input", "scopes")
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("2090-01-01T00:00:00", "time zone"),
+        ("2020-01-01T00:00:00Z", "in the future"),
+        ("0001-01-01T00:00:00+14:00", "in the future"),
+        ("9999-01-01T00:00:00Z", "before the year 9999"),
+        # In UTC it is of a year that there is not.
+        ("9999-12-31T23:59:59-14:00", "before the year 9999"),
+    ],
+)
+async def test_an_expiry_is_a_moment_to_come(store: Any, text: str, what: str) -> None:
+    with pytest.raises(InvalidInput, match=what) as caught:
+        await make(store, expires_at=datetime.fromisoformat(text))
+    assert caught.value.path == ("input", "expiresAt")
+    assert store.kept == {}
+
+
+async def test_the_answer_says_in_utc_when_a_key_ends(store: Any) -> None:
+    created = await make(store, expires_at=datetime.fromisoformat("2090-01-01T05:30:00+05:30"))
+    ends = created.key.expires_at
+    assert ends is not None
+    assert (ends, ends.tzinfo) == (datetime(2090, 1, 1, tzinfo=UTC), UTC)
+
+
 async def test_who_shows_a_key(store: Any) -> None:
     end = datetime(2090, 1, 1, tzinfo=UTC)
     created = await make(store, name="orders", aliases=("a", "b*", "a"), expires_at=end)
