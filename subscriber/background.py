@@ -7,9 +7,39 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Threads(ThreadPoolExecutor):
+    """A daemon thread for each call.
+
+    A pool takes no calls any more once the main thread has ended, while other threads of the component may go on for
+    days; and the interpreter waits at its exit for those of a pool, also for one that hangs.
+    """
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(function(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - whoever waits is told, and raises it
+                future.set_exception(error)
+
+        try:
+            threading.Thread(target=run, name="modelwire-call", daemon=True).start()
+        except RuntimeError:
+            # At the exit newer versions of Python start none. Then there is nothing else that could be held up.
+            run()
+        return future
 
 
 class Background:
@@ -21,14 +51,17 @@ class Background:
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
         self._work = work
         self._running = threading.Event()
+        self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start it, and return when it runs."""
+        """Start it, and return when it runs. Raises what kept it from running, such as OSError without descriptors."""
         self._thread.start()
         self._running.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self, timeout_seconds: float) -> None:
         """Cancel the coroutine and wait until the thread ended; called in that thread, it does not wait."""
@@ -44,8 +77,15 @@ class Background:
                 )
 
     def _run(self) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(self._main())
+        try:
+            with contextlib.suppress(asyncio.CancelledError), asyncio.Runner() as runner:
+                runner.get_loop().set_default_executor(_Threads())
+                runner.run(self._main())
+        except BaseException as error:
+            if self._running.is_set():
+                raise
+            self._failure = error
+            self._running.set()
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()

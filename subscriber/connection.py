@@ -92,7 +92,8 @@ async def open_socket(url: str, timing: Timing) -> AsyncIterator[Socket]:
     except InvalidStatus as error:
         status = error.response.status_code
         raise ConnectionFailed(f"the server answered the handshake with HTTP {status}", status) from error
-    except (OSError, TimeoutError, WebSocketException, ImportError) as error:
+    except (OSError, TimeoutError, WebSocketException, ImportError, UnicodeError) as error:
+        # UnicodeError: the name can be none of a host, for a part of it is empty or longer than 63 characters.
         raise ConnectionFailed(f"the server cannot be reached: {error or type(error).__name__}") from error
     try:
         async with socket:

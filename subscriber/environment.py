@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from .errors import ConfigRefused
+from .errors import ConfigRefused, ConfigurationError
 from .protocol import SCALARS, Json
 
 # Names that the provider pages of https://docs.litellm.ai/docs/providers tell users to set, for the providers whose
@@ -68,15 +68,20 @@ _PREFIXES = (_REFERENCE, _OIDC)
 
 
 class AllowedEnv:
-    """The names that references may have: exact, or with `*` for any characters. MODELWIRE_* is never among them."""
+    """The names that references may have: exact, or with `*` for any characters. MODELWIRE_* is never among them.
+
+    Raises ConfigurationError for one text, which is a collection of characters.
+    """
 
     def __init__(self, names: Iterable[str] = DEFAULT_ALLOWED_ENV) -> None:
-        if isinstance(names, str):
-            raise TypeError("allowed_env is a collection of names, not one text")
-        self._patterns = tuple(names)
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise ConfigurationError(
+                f"allowed_env is a collection of names, such as [*DEFAULT_ALLOWED_ENV, 'ORDERS_*'], not {names!r}"
+            )
+        self.names = tuple(names)
 
     def allows(self, name: str) -> bool:
-        return not name.startswith("MODELWIRE_") and any(fnmatchcase(name, pattern) for pattern in self._patterns)
+        return not name.startswith("MODELWIRE_") and any(fnmatchcase(name, pattern) for pattern in self.names)
 
     def resolve(self, value: Json, path: str) -> Json:
         """Give `value` with every reference in it, however deep, replaced by the variable's value.

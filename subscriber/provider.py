@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
@@ -17,7 +18,7 @@ from .address import websocket_url
 from .background import Background
 from .cache import make_cache
 from .callbacks import Callbacks
-from .environment import DEFAULT_ALLOWED_ENV
+from .environment import DEFAULT_ALLOWED_ENV, AllowedEnv
 from .errors import ConfigurationError, ProviderClosed
 from .forking import remember
 from .links import Links
@@ -35,8 +36,19 @@ _MAX_ALIAS_CHARACTERS = 100
 # A thread may wait for a function of the component that gives a token and never comes back.
 _STOP_SECONDS = 10.0
 
-# Which models stand in for those of a provider, in the present task.
-_overrides: ContextVar[Mapping[DynamicModelProvider, LiteLlm]] = ContextVar(
+_CLOSED = "its provider was closed"
+
+
+@dataclass(slots=True, eq=False)
+class _Override:
+    """A model that stands in for all of its provider, until it is over."""
+
+    model: LiteLlm
+    over: bool = False
+
+
+# Those of each provider in the present task; the last one counts.
+_overrides: ContextVar[Mapping[DynamicModelProvider, tuple[_Override, ...]]] = ContextVar(
     "modelwire_overrides", default=MappingProxyType({})
 )
 
@@ -88,7 +100,7 @@ class DynamicModelProvider:
             "libraryVersion": __version__,
             "labels": dict(labels or {}),
         }
-        self._allowed_env = tuple(allowed_env)
+        self._allowed_env = AllowedEnv(allowed_env).names
         self._cache = make_cache(cache, cache_key, token=self._token, address=self._url)
         self._probe = _probed(probe)
         self._trials = Trials(self._timing)
@@ -131,12 +143,22 @@ class DynamicModelProvider:
 
     async def close(self) -> None:
         """End the link and forget all settings. Models make no calls any more; calls under way finish."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._end()
-        else:
+        if self._task is None:
             await asyncio.to_thread(self.close_sync)
+            return
+        self._refuse_use(_CLOSED)
+        loop = self._task.get_loop()
+        try:
+            if loop is asyncio.get_running_loop():
+                self._task.cancel()
+                await asyncio.wait([self._task])
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.close(), loop))
+            elif not loop.is_closed():
+                # Whoever stopped it may let it go on: nobody can wait for that.
+                self._task.cancel()
+        finally:
+            self._end(_CLOSED)
 
     def close_sync(self) -> None:
         """Do as `close` does, for a provider whose link runs in a thread of its own; in callbacks too.
@@ -145,17 +167,19 @@ class DynamicModelProvider:
         """
         if self._task is not None:
             raise RuntimeError("the link runs in an event loop: `await provider.close()` there")
-        with self._lock:
-            thread = self._thread
-        if thread is not None:
-            thread.stop(_STOP_SECONDS)
-        self._end()
+        self._refuse_use(_CLOSED)
+        if self._thread is not None:
+            self._thread.stop(_STOP_SECONDS)
+        self._end(_CLOSED)
 
-    def _end(self, why: str = "its provider was closed") -> None:
+    def _refuse_use(self, why: str) -> str:
+        """Let nobody use it from now on. Gives the first reason that was named."""
         with self._lock:
-            if self._closed is not None:
-                return
-            self._closed = why
+            self._closed = self._closed or why
+            return self._closed
+
+    def _end(self, why: str) -> None:
+        why = self._refuse_use(why)
         self._links.closed()
         for model in self._models.values():
             model._close(why)
@@ -165,7 +189,7 @@ class DynamicModelProvider:
         self._thread.start()
 
     async def _run(self) -> None:
-        """Keep the models current, until cancelled."""
+        """Keep the models current, until cancelled: by `close`, or by an event loop that ends with the link open."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 if self._cache is not None:
@@ -173,6 +197,7 @@ class DynamicModelProvider:
                 tasks.create_task(self._links.run())
         finally:
             await self._trials.end()
+            self._end("the event loop in which its link ran has ended")
 
     def _make_links(self) -> Links:
         """For this process: operators see each as a component of its own."""
@@ -262,18 +287,28 @@ class DynamicModelProvider:
         the thread of an event loop cannot.
         """
         model = self.get_lite_llm_model(alias)
-        reset = _overrides.set(MappingProxyType({**_overrides.get(), self: model}))
+        overridden = _Override(model)
+        reset = _overrides.set(
+            MappingProxyType({**_overrides.get(), self: (*_overrides.get().get(self, ()), overridden)})
+        )
         try:
             yield model
         finally:
-            _overrides.reset(reset)
+            try:
+                _overrides.reset(reset)
+            except ValueError:
+                # A generator that was left half-read is ended in another context than the one that it was read in.
+                overridden.over = True
 
     def _acknowledge(self, verdict: Verdict) -> None:
         self._links.acknowledge(verdict)
 
     def _stand_in(self) -> LiteLlm | None:
         """The model that calls of this provider's models go to in this task or thread. Models call it."""
-        return _overrides.get().get(self)
+        for overridden in reversed(_overrides.get().get(self, ())):
+            if not overridden.over:
+                return overridden.model
+        return None
 
     def _check_unused(self) -> None:
         self._check_open()

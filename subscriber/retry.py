@@ -51,7 +51,8 @@ def describe(error: Exception) -> str:
 def log(error: Exception, retry: Retry, what_next: str, *, repeated: bool) -> None:
     """Log what went wrong: loudly when a person has to act, quietly when it is the same again, bugs with traceback."""
     if not isinstance(error, LinkError):
-        logger.error("the link failed unexpectedly; %s", what_next, exc_info=error)
+        level, trace = (logging.INFO, None) if repeated else (logging.ERROR, error)
+        logger.log(level, "the link failed with %s; %s", describe(error), what_next, exc_info=trace)
     elif retry is Retry.SLOW:
         logger.error(
             "the server refuses this component's credentials: %s; %s. The API key has to be valid, and needs the scope "

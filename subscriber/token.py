@@ -52,14 +52,18 @@ class TokenSource:
     async def _call(self, function: Callable[[], object]) -> object:
         if inspect.iscoroutinefunction(function):
             return await function()
-        if self._thread is None or self._thread.done():
+        mine = self._thread is None or self._thread.done()
+        if self._thread is None or mine:
             run = contextvars.copy_context().run
             self._thread = asyncio.get_running_loop().run_in_executor(None, run, function)
             self._thread.add_done_callback(_retrieve)
         # A thread cannot be cancelled. One that hangs is joined by the next attempt: each with a thread of its own
         # would use up those that the component shares with us.
         result = await asyncio.shield(self._thread)
-        return await result if inspect.isawaitable(result) else result
+        if not inspect.isawaitable(result):
+            return result
+        # What a plain function gives to be awaited can be awaited once.
+        return await (result if mine else self._call(function))
 
 
 def _retrieve(thread: asyncio.Future[object]) -> None:

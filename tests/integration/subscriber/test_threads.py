@@ -373,3 +373,35 @@ async def test_a_program_that_just_ends_says_goodbye(plane: Plane, signal: Signa
     assert (process.returncode, output, errors) == (0, b"", b"")
     await signal.until(lambda: not plane.sockets)
     assert socket.connection.close_code == 1000
+
+
+MAIN_THREAD_ENDS = """
+import sys, threading
+from modelwire.subscriber import DynamicModelProvider
+
+provider = DynamicModelProvider(component="workers", cache=sys.argv[1], cache_key="k" * 32).start()
+model = provider.get_lite_llm_model("general")
+model.wait_ready_sync(60)
+changed = threading.Event()
+model.on_settings_change(lambda _, new: new and new.version == 2 and changed.set())
+
+def work():
+    threading.main_thread().join()
+    print("main thread ended", flush=True)
+    print("followed" if changed.wait(60) else "lost", provider.link.state, flush=True)
+
+threading.Thread(target=work).start()
+"""
+
+
+async def test_workers_outlive_the_main_thread(plane: Plane, signal: Signal, run: Any, tmp_path: Path) -> None:
+    """Python's pools take no calls from then on, and the link was dead: no update came, and none was written."""
+    await plane.put("general", version=1)
+    cache = tmp_path / "cache"
+    process = await run(MAIN_THREAD_ENDS.replace("sys.argv[1]", repr(str(cache))))
+    assert await process.stdout.readline() == b"main thread ended\n"
+    cache.unlink(missing_ok=True)
+    await plane.put("general", version=2)
+    output, errors = await process.communicate()
+    assert (process.returncode, output, errors) == (0, b"followed live\n", b"")
+    assert cache.exists()

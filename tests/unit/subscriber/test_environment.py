@@ -1,6 +1,6 @@
 import pytest
 
-from modelwire.subscriber import DEFAULT_ALLOWED_ENV, ConfigRefused
+from modelwire.subscriber import DEFAULT_ALLOWED_ENV, ConfigRefused, ConfigurationError
 from modelwire.subscriber.environment import AllowedEnv
 
 
@@ -28,7 +28,7 @@ def test_allows(names: tuple[str, ...], name: str, allowed: bool) -> None:
 
 
 def test_one_text_is_not_a_collection_of_names() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
         AllowedEnv("OPENAI_API_KEY")
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from modelwire.subscriber import errors
-from modelwire.subscriber.retry import Retry, decide
+from modelwire.subscriber.retry import Retry, decide, log
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,14 @@ from modelwire.subscriber.retry import Retry, decide
 )
 def test_decide(error: Exception, retry: Retry) -> None:
     assert decide(error) is retry
+
+
+def test_a_bug_is_shown_in_full_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A link comes back for ever, and would fill the disk with what is known."""
+    with caplog.at_level("INFO"):
+        for repeated in (False, True):
+            log(ZeroDivisionError("canary"), Retry.SOON, "coming back in 1 s", repeated=repeated)
+    first, second = caplog.records
+    assert (first.levelname, first.exc_info is not None) == ("ERROR", True)
+    assert (second.levelname, second.exc_info) == ("INFO", None)
+    assert second.message == "the link failed with an unexpected ZeroDivisionError; coming back in 1 s"

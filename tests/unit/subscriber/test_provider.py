@@ -1,5 +1,6 @@
+import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -95,3 +96,72 @@ async def _call(use: Callable[[], Any]) -> None:
     result = use()
     if inspect.isawaitable(result):
         await result
+
+
+@pytest.mark.parametrize("names", ["ORDERS_KEY", None, 3])
+def test_names_that_are_no_collection(names: Any) -> None:
+    """One text is one of characters, none of which is the name that was meant."""
+    with pytest.raises(ConfigurationError, match="allowed_env is a collection of names"):
+        DynamicModelProvider(**GIVEN, allowed_env=names)
+
+
+async def test_an_override_ends_with_a_generator_that_is_left_half_read() -> None:
+    """Python ends it in another context than the one in which it was read."""
+    provider = DynamicModelProvider(**GIVEN)
+    model = provider.get_lite_llm_model("general")
+
+    async def words() -> AsyncIterator[int]:
+        with provider.override("planning"), provider.override("other"):
+            for number in range(3):
+                yield number
+
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    with provider.override("outer"):
+        reading = words()
+        assert await anext(reading) == 0
+        assert model.target.alias == "other"
+        await asyncio.create_task(reading.aclose())
+        assert model.target.alias == "outer"
+    assert model.target is model
+    assert not failures
+
+
+async def test_a_close_that_is_cancelled_closes() -> None:
+    provider = DynamicModelProvider(**GIVEN)
+    await provider.__aenter__()
+    closing = asyncio.create_task(provider.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    assert closing.cancelled()
+    assert provider.link.state is LinkState.CLOSED
+    with pytest.raises(ProviderClosed, match="its provider was closed"):
+        provider.get_lite_llm_model("general")
+
+
+async def test_a_provider_is_closed_from_another_event_loop() -> None:
+    provider = DynamicModelProvider(**GIVEN)
+    await provider.__aenter__()
+    async with asyncio.timeout(60):
+        await asyncio.to_thread(lambda: asyncio.run(provider.close()))
+    assert provider._task is not None
+    assert provider._task.done()
+    assert provider.link.state is LinkState.CLOSED
+
+
+def test_a_provider_ends_with_its_event_loop() -> None:
+    """It told for ever that its link was as it had been last."""
+    provider = DynamicModelProvider(**GIVEN)
+    model = provider.get_lite_llm_model("general")
+
+    async def leave_open() -> None:
+        await provider.__aenter__()
+        model.configure_model({"model": "openai/x", "api_key": "k"})
+        await asyncio.sleep(0)
+
+    asyncio.run(leave_open())
+    assert provider.link.state is LinkState.CLOSED
+    with pytest.raises(ProviderClosed, match="event loop in which its link ran has ended"):
+        model.litellm_params()
+    asyncio.run(provider.close())

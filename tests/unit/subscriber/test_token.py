@@ -167,3 +167,18 @@ def test_a_clock_that_is_wrong_and_nothing_else() -> None:
     expiry = Expiry.of("token", (datetime.now(UTC) - timedelta(hours=1)).isoformat())
     assert expiry is not None
     assert expiry.seconds == 60
+
+
+async def test_two_links_ask_a_plain_function_that_gives_something_to_await() -> None:
+    """Such as an object whose `__call__` is asynchronous: what it gives can be awaited once."""
+    calls = []
+
+    class Fetch:
+        async def __call__(self) -> str:
+            calls.append(None)
+            await asyncio.sleep(0)
+            return "token"
+
+    source = TokenSource(Fetch(), timeout_seconds=60)
+    assert await asyncio.gather(*(source.get() for _ in range(3))) == ["token"] * 3
+    assert calls
