@@ -6,7 +6,9 @@ import logging
 import re
 import secrets
 import traceback
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from graphql import FieldNode, GraphQLError
@@ -33,7 +35,8 @@ def format_errors(
     BAD_USER_INPUT. A bug is "Internal error" with an id, under which the log has its traceback. `query` and
     `variables` are what the client sent: none of their values shows up in a message or in the log.
     """
-    return [_format(error, query, variables or {}) for error in errors]
+    sent = _Sent(query, variables or {})
+    return [_format(error, sent) for error in errors]
 
 
 def format_exception(error: Exception) -> FormattedError:
@@ -46,7 +49,7 @@ def request_error(message: str, code: str = BadUserInput.code) -> FormattedError
     return {"message": message, "extensions": {"code": code}}
 
 
-def _format(error: GraphQLError, query: str, variables: Mapping[str, Any]) -> FormattedError:
+def _format(error: GraphQLError, sent: _Sent) -> FormattedError:
     cause = cause_of(error)
     extensions: dict[str, Any] = {}
     if isinstance(cause, RequestError):
@@ -57,11 +60,11 @@ def _format(error: GraphQLError, query: str, variables: Mapping[str, Any]) -> Fo
         logger.warning("the store is unavailable: %s", cause)
         message, extensions["code"] = UNAVAILABLE_MESSAGE, Unavailable.code
     elif _is_clients_fault(error, cause):
-        message = _without_values(_without_found(error.message), query, variables)
+        message = sent.removed_from(_without_found(error.message))
         extensions["code"] = BadUserInput.code
     else:
         message = "Internal error"
-        extensions |= {"code": INTERNAL, "id": _log_bug(error, cause, query, variables)}
+        extensions |= {"code": INTERNAL, "id": _log_bug(error, cause, sent)}
     formatted: FormattedError = {"message": message}
     if error.locations:
         formatted["locations"] = [location.formatted for location in error.locations]
@@ -91,7 +94,7 @@ def _is_clients_fault(error: GraphQLError, cause: Exception) -> bool:
     )
 
 
-def _log_bug(error: GraphQLError, cause: Exception, query: str, variables: Mapping[str, Any]) -> str:
+def _log_bug(error: GraphQLError, cause: Exception, sent: _Sent) -> str:
     bug_id = secrets.token_hex(8)
     if isinstance(cause, GraphQLError):
         # A result that does not fit its type: the message holds the result.
@@ -102,7 +105,7 @@ def _log_bug(error: GraphQLError, cause: Exception, query: str, variables: Mappi
     else:
         text = "".join(traceback.format_exception(cause))
     path = ".".join(map(str, error.path or ()))
-    logger.error("internal error %s at %s\n%s", bug_id, path or "-", _without_values(text, query, variables))
+    logger.error("internal error %s at %s\n%s", bug_id, path or "-", sent.removed_from(text))
     return bug_id
 
 
@@ -121,19 +124,40 @@ def _without_found(message: str) -> str:
     return shorter if shorter.endswith((".", "?")) else shorter + "."
 
 
-_LITERAL = re.compile(r'"""(.*?)"""|"((?:[^"\\\n]|\\.)+)"', re.DOTALL)
+# One that is not closed ends with the text: looked for again behind each quote in it, it would take for ever.
+_LITERAL = re.compile(r'"""(.*?)(?:"""|\Z)|"((?:[^"\\\n]|\\.)*)"?', re.DOTALL)
 _SHORTEST = 6  # shorter values are words of the message itself too often
 
 
-def _without_values(text: str, query: str, variables: Mapping[str, Any]) -> str:
-    """Whatever else a message holds, it holds no text that came as a variable or a literal."""
-    values = {*_strings(variables), *(match[1] or match[2] or "" for match in _LITERAL.finditer(query))}
-    for value in sorted((value for value in values if _SHORTEST <= len(value) <= len(text)), key=len, reverse=True):
-        text = text.replace(value, "…")
-        escaped = repr(value)[1:-1]
-        if escaped != value:
-            text = text.replace(escaped, "…")
-    return text
+class _Sent:
+    """What a client sent, as a variable or a literal: whatever else a message holds, it holds no such text."""
+
+    def __init__(self, query: str, variables: Mapping[str, Any]) -> None:
+        self._query = query
+        self._variables = variables
+
+    @cached_property
+    def _values(self) -> frozenset[str]:
+        literals = (match[1] or match[2] or "" for match in _LITERAL.finditer(self._query))
+        values = {value for value in (*_strings(self._variables), *literals) if len(value) >= _SHORTEST}
+        return frozenset(values | {repr(value)[1:-1] for value in values})
+
+    @cached_property
+    def _lengths(self) -> Mapping[str, frozenset[int]]:
+        """How long the values are, by how they begin: of a hundred thousand, a message is compared with few."""
+        lengths: dict[str, set[int]] = defaultdict(set)
+        for value in self._values:
+            lengths[value[:_SHORTEST]].add(len(value))
+        return {beginning: frozenset(found) for beginning, found in lengths.items()}
+
+    def removed_from(self, text: str) -> str:
+        """The text with a mark in the place of each of them."""
+        places = range(len(text) - _SHORTEST + 1)
+        spans = ((i, i + n) for i in places for n in self._lengths.get(text[i : i + _SHORTEST], ()))
+        found = {text[begin:end] for begin, end in spans if text[begin:end] in self._values}
+        for value in sorted(found, key=len, reverse=True):
+            text = text.replace(value, "…")
+        return text
 
 
 def _strings(value: Any) -> Iterator[str]:

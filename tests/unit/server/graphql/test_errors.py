@@ -12,6 +12,7 @@ from typing import Any, NewType
 import orjson
 import pytest
 import strawberry
+from graphql import GraphQLError
 from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
 
@@ -23,7 +24,7 @@ from modelwire.resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
-from modelwire.server.graphql.errors import format_exception
+from modelwire.server.graphql.errors import format_errors, format_exception
 from modelwire.server.graphql.execution import Executor, Operation, Result
 from modelwire.server.graphql.limits import Limits
 from modelwire.server.graphql.request import GraphQLRequest
@@ -273,6 +274,10 @@ async def test_a_coercion_error_names_field_and_reason_and_no_value(input_: Any,
             f'{{ name: "n", position: "{CANARY}" }}',
             "Expected value of type 'Position', but encountered error '… is no position'.",
         ),
+        (
+            f'{{ name: "", position: "{CANARY}" }}',
+            "Expected value of type 'Position', but encountered error '… is no position'.",
+        ),
     ],
 )
 async def test_literals_are_withheld_as_variables_are(literal: str, message: str) -> None:
@@ -282,6 +287,28 @@ async def test_literals_are_withheld_as_variables_are(literal: str, message: str
         (message, "BAD_USER_INPUT")
     ]
     assert "canary" not in json.dumps(answered)
+
+
+@pytest.mark.parametrize("literal", ['"' + '\\"' * 500_000, '"""' + '\\"""' * 250_000, '"' + "x" * 1_000_000])
+async def test_a_literal_that_is_not_closed_costs_what_it_is_long(literal: str) -> None:
+    """Anybody may send one. Looked at from each of its quotes on, it would take for hours."""
+    answered = await answer(f"{{ fail(how: {literal}")
+    assert answered["errors"][0]["message"] == "Syntax Error: Unterminated string."
+
+
+def test_what_was_sent_is_gone_through_once_however_many_errors_there_are() -> None:
+    class Sent(dict[str, Any]):
+        looks = 0
+
+        def values(self) -> Any:
+            Sent.looks += 1
+            return super().values()
+
+    variables = Sent(key=CANARY, same=CANARY[:-1], number=1234567)
+    errors = [GraphQLError(f"{CANARY} and {CANARY[:-1]} are not 1234567 and {number}") for number in range(100)]
+    formatted = format_errors(errors, variables=variables)
+    assert [error["message"] for error in formatted] == [f"… and … are not … and {number}." for number in range(100)]
+    assert Sent.looks == 1
 
 
 @pytest.mark.parametrize(
