@@ -22,7 +22,7 @@ from .inference import needs_provider, with_provider
 from .inputs import ModelConfigInput, Unset
 from .merge import Merged, merge, same_content
 from .stored import read_stored
-from .validation import can_be_stored, validate_alias, validate_input
+from .validation import MAX_DESCRIPTION_LENGTH, can_be_stored, validate_alias, validate_input
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -104,12 +104,16 @@ async def page(
 ) -> Page:
     """Up to `first` (1 to 100, 50 when None) configs that the caller may see, behind the cursor `after`.
 
-    Raises Forbidden, BadUserInput for a `first` out of range and for an `after` of another list or order.
+    Raises Forbidden, BadUserInput for a `first` out of range, an `after` of another list or order, and a text to search
+    for that is longer than any there is.
     """
     context.principal.require(Scope.MODEL_CONFIG_READ)
     size = page_size(first)
     name = f"modelConfigs {order.by} {'descending' if order.descending else 'ascending'}"
     place = None if after is None else decode_cursor(name, after, _PLACES[order.by])
+    if len(narrowed.search or "") > MAX_DESCRIPTION_LENGTH:
+        # Each config is compared with it, in the event loop.
+        raise BadUserInput(f"search must have at most {MAX_DESCRIPTION_LENGTH} characters")
     if not can_be_stored(narrowed.provider or ""):
         return Page(configs=(), cursors=(), has_next=False)
     listing = Listing(

@@ -9,7 +9,7 @@ from ...store import Json
 from .document import Document, malformed
 from .litellm_entry import SkipEntry, check_alias, read_model
 from .parsed import ParsedEntry, ParsedFile
-from .sam_variables import Substitution
+from .sam_variables import Substitution, Variables
 
 _SHARED: Final = "shared_config"
 _MODELS: Final = "models"
@@ -26,6 +26,7 @@ async def read(document: Document, variables: Mapping[str, str]) -> ParsedFile:
     ignored: list[str] = []
     taken: set[str] = set()
     found = False
+    known = Variables(variables)
     for name, section in _sections(document.value):
         if name != _MODELS:
             ignored.append(name)
@@ -34,7 +35,7 @@ async def read(document: Document, variables: Mapping[str, str]) -> ParsedFile:
             raise malformed(f"`{_MODELS}` must be a mapping of aliases, each with a model or LiteLLM's parameters")
         found = True
         for alias, definition in section.items():
-            entry = await _entry(alias, definition, taken, variables)
+            entry = await _entry(alias, definition, taken, known)
             entries.append(entry)
             if entry.model is not None:
                 taken.add(alias)
@@ -57,7 +58,7 @@ def _sections(document: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
                 yield from item.items() if isinstance(item, dict) else [(f"{_SHARED}[{index}]", item)]
 
 
-async def _entry(alias: str, definition: Json, taken: set[str], variables: Mapping[str, str]) -> ParsedEntry:
+async def _entry(alias: str, definition: Json, taken: set[str], variables: Variables) -> ParsedEntry:
     try:
         check_alias(alias, taken, "give this one a name of its own")
         if not isinstance(definition, str | dict):

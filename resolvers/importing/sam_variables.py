@@ -15,7 +15,7 @@ from ...store import Json
 from ..auth_types import AUTH_SCHEMES, FieldKind
 from ..params import is_secret_name
 from ..references import PREFIX
-from .document import read_scalar
+from .document import MAX_EXPANDED, malformed, read_scalar
 from .litellm_entry import SkipEntry
 
 _VARIABLE: Final = re.compile(r"\$\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:,([^}]*))?\}")
@@ -29,11 +29,29 @@ _TEXTS: Final = frozenset({"model", "api_base", "base_url", "custom_llm_provider
 """Fields that are text, whatever YAML would make of their value."""
 
 
+class Variables:
+    """What the variables of one file stand for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._room = MAX_EXPANDED
+
+    def take(self, name: str) -> str | None:
+        """The value to put in once more; None when there is none. Raises InvalidInput when that makes the file too
+        large.
+        """
+        value = self._values.get(name)
+        self._room -= len(value or "")
+        if self._room < 0:
+            raise malformed("the values of its variables (`${NAME}`) make the document too large")
+        return value
+
+
 @dataclass(slots=True)
 class Substitution:
     """Puts values where a file names variables. `left_out` collects the paths of defaults that are not kept."""
 
-    variables: Mapping[str, str] = field(repr=False)
+    variables: Variables = field(repr=False)
     left_out: list[str] = field(default_factory=list)
 
     def apply(self, fields: Mapping[str, Json]) -> dict[str, Json]:
@@ -46,11 +64,15 @@ class Substitution:
             return {key: self._value(f"{path}.{key}", key, inner, secret=secret) for key, inner in value.items()}
         if isinstance(value, list):
             return [self._value(f"{path}[{i}]", name, inner, secret=secret) for i, inner in enumerate(value)]
-        if not isinstance(value, str) or not _VARIABLE.search(value):
+        if not isinstance(value, str):
+            return value
+        # Behind the last brace there is no variable: one that is not closed would be looked for from each `${` on.
+        end = value.rfind("}") + 1
+        if not _VARIABLE.search(value, 0, end):
             return value
         if secret:
             return self._reference(path, value)
-        text = _VARIABLE.sub(lambda match: self._text(path, match), value)
+        text = _VARIABLE.sub(lambda match: self._text(path, match), value[:end]) + value[end:]
         if name in _TEXTS or not _VARIABLE.fullmatch(value.strip()):
             return text
         try:
@@ -73,7 +95,7 @@ class Substitution:
         name, default = match[1], match[2]
         # A field that is no secret is shown to everybody who may read configs.
         hidden = is_secret_name(name) or name.startswith("MODELWIRE_")
-        value = None if hidden else self.variables.get(name)
+        value = None if hidden else self.variables.take(name)
         if value is not None:
             return value.strip()
         if default is not None:

@@ -72,6 +72,12 @@ class TestReading:
         with client.refused("BAD_USER_INPUT"):
             await client.run("list", **arguments)
 
+    async def test_a_text_to_search_for_is_no_longer_than_what_it_is_looked_for_in(self, client: Any) -> None:
+        await client.create("one", description="é" * 2_000)
+        assert await client.aliases(filter={"search": "É" * 2_000}) == ["one"]
+        with client.refused("BAD_USER_INPUT", match="search must have at most 2000 characters"):
+            await client.run("list", filter={"search": "é" * 2_001})
+
     async def test_orders(self, client: Any) -> None:
         await client.create("b", provider="openai")
         a = await client.create("a", provider="azure")

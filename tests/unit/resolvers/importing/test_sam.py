@@ -284,3 +284,22 @@ async def test_the_fields_that_are_not_kept_are_named() -> None:
     only = await entry({"tpm": 5, "model_info": {}, "temperature": None})
 
     assert only.ignored == ("tpm", "model_info", "temperature")
+
+
+@pytest.mark.parametrize("written", ["${X," * 200_000, "${X}" + "${X, " * 150_000, "${X " * 200_000])
+async def test_a_variable_that_is_not_closed_is_none_and_costs_what_it_is_long(written: str) -> None:
+    """Looked for from each of its beginnings on, its end would take hours."""
+    found = await taken({"note": written}, X="x")
+    assert found.params["note"] == written.replace("${X}", "x")
+
+
+async def test_what_variables_make_of_a_file_is_bounded() -> None:
+    value = "x" * 100_000
+    found = await models({str(number): {"model": "openai/m", "note": "${X}"} for number in range(40)}, {"X": value})
+    assert {each.model.params["note"] for each in found.values() if each.model} == {value}
+    for content in (
+        {"a": {"model": "openai/m", "note": "${X}" * 50}},
+        {str(number): {"model": "openai/m", "note": "${X}"} for number in range(50)},
+    ):
+        with pytest.raises(InvalidInput, match=r"variables .* too large"):
+            await models(content, {"X": value})
