@@ -32,6 +32,9 @@ REMEMBERED_DOCUMENTS = 256
 REMEMBERED_LENGTH = 16 * 1024
 """Longer documents are parsed each time, so that what is remembered stays small."""
 
+REPORTED_ERRORS = 10
+"""Each may hold the whole of an argument: to write a hundred of them takes a second."""
+
 
 class DocumentRefused(Exception):
     """The document is not executed: syntax, validation, a limit, or no such operation."""
@@ -90,7 +93,7 @@ def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
         document = Document(query)
         document.tree = _parse(query, limits.tokens)
         document.shareable = {}
-        if errors := validate(schema, document.tree, rules):
+        if errors := validate(schema, document.tree, rules, max_errors=REPORTED_ERRORS):
             raise DocumentRefused([_limit_error(_TOO_COMPLEX) if _is_abort(error) else error for error in errors])
         _check_limits(document.tree, limits)
         costs = OperationCosts(schema, document.tree, variables=None)

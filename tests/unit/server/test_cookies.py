@@ -46,6 +46,13 @@ def test_a_page_may_have_none_yet(header: bytes) -> None:
     assert cookie.token is None
 
 
+def test_a_header_costs_what_it_is_long() -> None:
+    """Anybody may send one. With quotes taken off, many megabytes of backslashes would take for days."""
+    cookie = BrowserCookie.of(request(ORIGIN, (b"cookie", b'modelwire_refresh="' + b"\\" * 2**23 + b'"')))
+    assert cookie is not None
+    assert cookie.token is not None
+
+
 async def test_it_is_set_with_the_begin_of_an_answer_and_not_later() -> None:
     cookie = BrowserCookie.of(request(ORIGIN))
     assert cookie is not None

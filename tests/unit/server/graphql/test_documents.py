@@ -52,6 +52,16 @@ def test_introspection_is_not_counted_as_depth() -> None:
     assert accepts(get_introspection_query(input_value_deprecation=True, directive_is_repeatable=True), Limits(depth=1))
 
 
+def test_no_more_errors_are_written_than_anybody_reads() -> None:
+    query = "mutation { signIn(input: { " + " ".join(f"x{i}: 1" for i in range(600)) + " }) { __typename } }"
+    with pytest.raises(DocumentRefused) as caught:
+        document_parser(modelwire_schema._schema, DEFAULTS)(query)
+    messages = [error["message"] for error in format_errors(caught.value.errors, query=query)]
+    assert messages[0] == "Expected value of type 'SignInInput' to include required field 'apiKey'."
+    assert len(messages) == documents.REPORTED_ERRORS + 1
+    assert messages[-1].startswith("Too many validation errors")
+
+
 def test_aliases() -> None:
     assert accepts("{ " + " ".join(f"x{i}: b" for i in range(30)) + " }")
     code, message = refusal("{ " + " ".join(f"x{i}: b" for i in range(31)) + " }")
