@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .execution import Result
 
 KEPT_BYTES = 16 * 2**20
-"""How large the answers that are kept may be in all."""
+"""How large the answers that are kept may be in all, with what was asked."""
 
 KEPT_ANSWERS = 1024
 
@@ -59,7 +59,7 @@ class KeptAnswers:
         return result
 
     def _keep(self, key: GroupKey, result: Result) -> None:
-        size = len(result.payload) + len(key.variables)
+        size = len(result.payload) + len(key.variables) + len(key.document)
         if self._bytes + size > KEPT_BYTES or len(self._answers) >= KEPT_ANSWERS:
             self._forget()
         if size <= KEPT_BYTES and key not in self._answers:

@@ -55,6 +55,10 @@ async def test_what_another_process_committed_is_in_the_next_answer(tmp_path: Pa
                 answers.append(await ask(http, server, server.admin_key))
                 assert [models(answer)["general"] for answer in answers] == [f"m-{number}"] * 5
             assert 5 <= executed <= 20
+            answers_kept = server.services.endpoint._environment.executor._answers
+            assert answers_kept is not None
+            # No syntax tree is kept with them.
+            assert {type(key.document) for key in answers_kept._answers} == {str}
         finally:
             await store.close()
 

@@ -124,11 +124,13 @@ async def test_while_it_cannot_be_known_what_is_committed_all_is_executed(server
 
 
 async def test_what_is_kept_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "KEPT_BYTES", 20)
-    for document in "abc":  # 6 bytes of answer and 2 of variables each
+    monkeypatch.setattr(answers, "KEPT_BYTES", 22)
+    for document in "abc":  # 6 bytes of answer, 2 of variables and 1 of document each
         await server.ask(document)
     assert await server.ask("c") == b"3 at 1"
     assert await server.ask("a") == b"4 at 1"
+    await server.ask("long " * 5)
+    assert await server.ask("long " * 5) == b"6 at 1"
     monkeypatch.setattr(answers, "KEPT_BYTES", 1)
     server.commit()
-    assert [await server.ask(), await server.ask()] == [b"5 at 2", b"6 at 2"]
+    assert [await server.ask(), await server.ask()] == [b"7 at 2", b"8 at 2"]
