@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import insert, select
 
 from .chunks import chunks
@@ -101,12 +102,21 @@ async def append(
     `last` is what `last_row` gives in this transaction, None when it was not asked.
     """
     if last is None:
-        row = (await connection.execute(last_row)).first()
-        last = (0, GENESIS) if row is None else (row.sequence, row.hash)
+        last = _end((await connection.execute(last_row)).first())
     rows = list(_chain(events, at, *last))
     for some in chunks(rows):
         # Of several rows drivers make a loop, which costs more than one row needs.
         connection.write(_append, some if len(some) > 1 else some[0])
+
+
+def append_synchronously(connection: SyncConnection, event: AuditEvent, *, at: datetime) -> None:
+    """As `append`, without asyncio."""
+    last = _end(connection.execute(last_row).first())
+    connection.execute(_append, list(_chain([event], at, *last)))
+
+
+def _end(last: Any) -> tuple[int, str]:
+    return (0, GENESIS) if last is None else (last.sequence, last.hash)
 
 
 def row_hash(previous_hash: str, entry: str) -> str:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import make_url, update
 
 from . import sqlite
-from .audit import AuditAction, AuditEvent
+from .audit import AuditAction, AuditEvent, append_synchronously
 from .database import database_location, synchronous_transaction
 from .errors import StoreCorrupt, StoreError, StoreUnavailable
 from .migrate import migrate, new_store_id, read_store_id
@@ -86,10 +87,6 @@ async def restore(url: str, file: Path, keyring: Keyring) -> Copied:
         store = await open_store(copy_url, keyring)
         try:
             await store.sealed_rows.check()
-            # Without it the audit log would only end earlier than it did.
-            details = {"revision": await store.revision()}
-            event = AuditEvent(action=AuditAction.STORE_RESTORE, actor="system", details=details)
-            await store.audit_log.record([event])
         finally:
             await store.close()
         copied = await asyncio.to_thread(_look, draft)
@@ -99,6 +96,7 @@ async def restore(url: str, file: Path, keyring: Keyring) -> Copied:
 
 def renew_identity(url: str) -> str:
     """Give the database another identity, which is returned: every subscriber gets its state anew, as a marked reset.
+    The audit log says so: else it would only end earlier than it did.
 
     To be done when an older state of the database was put in its place. Blocks; call it in a thread.
     Raises SchemaMismatch, StoreUnavailable, StoreCorrupt.
@@ -106,7 +104,10 @@ def renew_identity(url: str) -> str:
     read_store_id(url)
     store_id = new_store_id()
     with synchronous_transaction(url, write=True) as connection:
-        connection.execute(update(store_meta).values(store_id=store_id))
+        renewed = update(store_meta).values(store_id=store_id).returning(store_meta.c.revision)
+        details = {"revision": connection.execute(renewed).scalar_one()}
+        event = AuditEvent(action=AuditAction.STORE_RESTORE, actor="system", details=details)
+        append_synchronously(connection, event, at=datetime.now(UTC))
     return store_id
 
 

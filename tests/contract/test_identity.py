@@ -16,6 +16,7 @@ from modelwire.store import (
     WatchChange,
     WatchSnapshot,
     renew_identity,
+    verify_audit_log,
 )
 
 NEVER = 3600.0
@@ -69,6 +70,15 @@ async def test_every_watch_gets_a_marked_reset(store: Store, url: str) -> None:
         change = await anext(everything)
         assert isinstance(change, WatchChange)
         assert change.position == Position(new, revision)
+
+
+async def test_the_audit_log_says_that_an_older_state_was_put_in_place(store: Store, url: str) -> None:
+    revision = await create(store, "a")
+    await renew(url)
+    restored, created = await store.audit_log.page(first=10)
+    assert (created.action, restored.action) == ("model_config.create", "store.restore")
+    assert (restored.actor, restored.details) == ("system", {"revision": revision})
+    assert (await verify_audit_log(url)).problems == ()
 
 
 async def test_what_was_not_read_yet_is_dropped_for_the_reset(store: Store, url: str) -> None:
