@@ -41,5 +41,8 @@ def _network(source: str | None) -> str:
         address = ipaddress.ip_address(source or "")
     except ValueError:
         return source or ""
+    if address.version == 6 and address.ipv4_mapped is not None:
+        # As a proxy that listens for both tells it: `::ffff:192.0.2.1`. All of them are of one network of IPv6.
+        address = address.ipv4_mapped
     # Whoever has one address of IPv6 has a network of them.
     return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)

@@ -288,13 +288,14 @@ class ImportModelConfigsInput:
     )
 
     def to_request(self) -> ImportRequest:
+        variables = value_of(self.variables)
         return ImportRequest(
             content=self.content,
             format=ImportFormat.AUTO if self.format is None else self.format,
             dry_run=bool(self.dry_run),
             prune=bool(self.prune),
             expected_revision=value_of(self.expected_revision),
-            variables=value_of(self.variables) or {},
+            variables={} if variables is None else variables,
         )
 
 

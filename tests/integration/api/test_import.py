@@ -28,6 +28,13 @@ class TestImport:
         assert {entry["action"] for entry in again["entries"]} == {"UNCHANGED", "SKIP"}
         assert again["revision"] is None
 
+    @pytest.mark.parametrize("variables", [[], "", 0, False])
+    async def test_variables_that_are_no_object_are_refused_also_when_they_are_empty(
+        self, client: Any, variables: Any
+    ) -> None:
+        answered = await client.mutate("import", content="models: {}", variables=variables)
+        assert (answered["__typename"], answered["path"]) == ("InvalidInput", ["input", "variables"])
+
     async def test_an_update_keeps_what_the_file_does_not_say(self, client: Any) -> None:
         auth = {"apiKey": {"apiKey": "sk-stored"}}
         await client.create(

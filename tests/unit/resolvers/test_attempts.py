@@ -60,6 +60,13 @@ def test_a_network_of_ipv6_is_one_address(clock: Clock) -> None:
     assert taken(attempts, "2001:db8:1:3::1") == 3
 
 
+def test_an_address_of_ipv4_is_one_however_it_is_written(clock: Clock) -> None:
+    attempts = Attempts(3, now=clock)
+    assert taken(attempts, "::ffff:192.0.2.1") == 3
+    assert taken(attempts, "192.0.2.1") == 0
+    assert taken(attempts, "::ffff:192.0.2.2") == 3
+
+
 def test_it_remembers_so_many_addresses(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SOURCES", 3)
     attempts = Attempts(2, now=clock)
