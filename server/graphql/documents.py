@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 from graphql import (
@@ -17,6 +19,8 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     SelectionSetNode,
+    Source,
+    SourceLocation,
     parse,
     specified_rules,
     validate,
@@ -125,9 +129,26 @@ def check_cost(
         raise DocumentRefused([_limit_error(message)])
 
 
+_NEWLINE = re.compile(r"\r\n|[\n\r]")
+
+
+class _Source(Source):
+    """The text of a document, which knows its lines: graphql-core reads all of it again for the place of each error,
+    and an answer may have thousands.
+    """
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        return [0, *(match.end() for match in _NEWLINE.finditer(self.body))]
+
+    def get_location(self, position: int) -> SourceLocation:
+        line = bisect_right(self._lines, position)
+        return SourceLocation(line, position + 1 - self._lines[line - 1])
+
+
 def _parse(query: str, max_tokens: int) -> DocumentNode:
     try:
-        return parse(query, max_tokens=max_tokens)
+        return parse(_Source(query), max_tokens=max_tokens)
     except GraphQLSyntaxError as error:
         # graphql-core ends the parsing with this sentence when the document is too large (tokens, comments, nesting).
         if error.message.endswith("Parsing aborted."):

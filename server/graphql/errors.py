@@ -60,7 +60,7 @@ def _format(error: GraphQLError, sent: _Sent) -> FormattedError:
         logger.warning("the store is unavailable: %s", cause)
         message, extensions["code"] = UNAVAILABLE_MESSAGE, Unavailable.code
     elif _is_clients_fault(error, cause):
-        message = sent.removed_from(_without_found(error.message))
+        message = sent.removed_from(_without_found(error.message), MESSAGE_CHARACTERS)
         extensions["code"] = BadUserInput.code
     else:
         message = "Internal error"
@@ -105,28 +105,37 @@ def _log_bug(error: GraphQLError, cause: Exception, sent: _Sent) -> str:
     else:
         text = "".join(traceback.format_exception(cause))
     path = ".".join(map(str, error.path or ()))
-    logger.error("internal error %s at %s\n%s", bug_id, path or "-", sent.removed_from(text))
+    text = sent.removed_from(text, LOGGED_CHARACTERS)
+    logger.error("internal error %s at %s\n%s", bug_id, path or "-", text)
     return bug_id
 
 
 # graphql-core ends the messages of coercion errors with the value that it found.
-_FOUND = re.compile(
-    r"(?:[,;.]? (?:found|but got|received): .*)|(?:(?<= cannot represent)([^:]*): .*)", re.DOTALL | re.IGNORECASE
-)
-_ENUM_VALUE = re.compile(r"\bValue '.*' (?=does not exist in )", re.DOTALL)
+_FOUND = re.compile(r"[,;.]? (?:found|but got|received): ", re.IGNORECASE)
 _TOKEN = re.compile(r"\b(String|BlockString|Int|Float) (['\"]).*\2", re.DOTALL)
 
 
 def _without_found(message: str) -> str:
+    """The message without the value that it tells of. A client may have put all of these words into it, thousands of
+    times: each is looked for once.
+    """
     if message.startswith("Syntax Error: "):
         return _TOKEN.sub(r"\1", message)
-    shorter = _FOUND.sub(lambda match: match[1] or "", _ENUM_VALUE.sub("Value ", message))
+    begin, end = message.find("Value '"), message.rfind("' does not exist in ")
+    shorter = f"{message[:begin]}Value{message[end + 1 :]}" if 0 <= begin < end else message
+    shorter = _FOUND.split(shorter, 1)[0]
+    before, verb, after = shorter.partition(" cannot represent")
+    shorter = before + verb + after.partition(": ")[0]
     return shorter if shorter.endswith((".", "?")) else shorter + "."
 
 
 # One that is not closed ends with the text: looked for again behind each quote in it, it would take for ever.
 _LITERAL = re.compile(r'"""(.*?)(?:"""|\Z)|"((?:[^"\\\n]|\\.)*)"?', re.DOTALL)
 _SHORTEST = 6  # shorter values are words of the message itself too often
+
+MESSAGE_CHARACTERS = 500
+"""A longer message is cut. It holds what a client sent, and to withhold that takes the time of its square."""
+LOGGED_CHARACTERS = 10_000
 
 
 class _Sent:
@@ -143,21 +152,27 @@ class _Sent:
         return frozenset(values | {repr(value)[1:-1] for value in values})
 
     @cached_property
-    def _lengths(self) -> Mapping[str, frozenset[int]]:
-        """How long the values are, by how they begin: of a hundred thousand, a message is compared with few."""
-        lengths: dict[str, set[int]] = defaultdict(set)
-        for value in self._values:
-            lengths[value[:_SHORTEST]].add(len(value))
-        return {beginning: frozenset(found) for beginning, found in lengths.items()}
+    def _by_beginning(self) -> Mapping[str, list[str]]:
+        """The values by how they begin, the longest first: of a hundred thousand, a message is compared with few."""
+        values: dict[str, list[str]] = defaultdict(list)
+        for value in sorted(self._values, key=len, reverse=True):
+            values[value[:_SHORTEST]].append(value)
+        return values
 
-    def removed_from(self, text: str) -> str:
-        """The text with a mark in the place of each of them."""
-        places = range(len(text) - _SHORTEST + 1)
-        spans = ((i, i + n) for i in places for n in self._lengths.get(text[i : i + _SHORTEST], ()))
-        found = {text[begin:end] for begin, end in spans if text[begin:end] in self._values}
+    def removed_from(self, text: str, most: int) -> str:
+        """The text with a mark in the place of each of them, and of what follows `most` characters."""
+        places = range(min(len(text), most))
+        begun = {i: values for i in places if (values := self._by_beginning.get(text[i : i + _SHORTEST]))}
+        rest = ""
+        if len(text) > most:
+            # What may be the beginning of a value that goes on behind the cut is cut off too.
+            cut = next((i for i, values in begun.items() if i + len(values[0]) > most), most)
+            text, rest = text[:cut], "…"
+        candidates = {id(values): values for values in begun.values()}.values()
+        found = {value for values in candidates for value in values if value in text}
         for value in sorted(found, key=len, reverse=True):
             text = text.replace(value, "…")
-        return text
+        return text + rest
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from graphql import GraphQLInputObjectType, OperationDefinitionNode, build_schema, get_introspection_query, parse
+from graphql import (
+    GraphQLError,
+    GraphQLInputObjectType,
+    OperationDefinitionNode,
+    SourceLocation,
+    build_schema,
+    get_introspection_query,
+    parse,
+)
 from strawberry.types.base import StrawberryMaybe, StrawberryOptional
 
 from modelwire.schema import schema as modelwire_schema
@@ -60,6 +68,17 @@ def test_no_more_errors_are_written_than_anybody_reads() -> None:
     assert messages[0] == "Expected value of type 'SignInInput' to include required field 'apiKey'."
     assert len(messages) == documents.REPORTED_ERRORS + 1
     assert messages[-1].startswith("Too many validation errors")
+
+
+def test_the_lines_of_a_document_are_counted_once_however_many_errors_it_has() -> None:
+    """Each error of an answer has its place, and anybody may ask for thousands of fields that they may not see."""
+    tree = document_parser(modelwire_schema._schema, DEFAULTS)("\n" * 900_000 + "{\r\n viewer { name } }").tree
+    (operation,) = tree.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    (field,) = operation.selection_set.selections
+    errors = [GraphQLError("no", field) for _ in range(10_000)]
+    assert {error["locations"][0]["line"] for error in format_errors(errors)} == {900_002}
+    assert errors[-1].locations == [SourceLocation(900_002, 2)]
 
 
 def test_aliases() -> None:

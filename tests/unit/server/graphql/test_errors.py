@@ -24,7 +24,7 @@ from modelwire.resolvers.errors import (
     Unauthenticated,
     Unavailable,
 )
-from modelwire.server.graphql.errors import format_errors, format_exception
+from modelwire.server.graphql.errors import MESSAGE_CHARACTERS, format_errors, format_exception
 from modelwire.server.graphql.execution import Executor, Operation, Result
 from modelwire.server.graphql.limits import Limits
 from modelwire.server.graphql.request import GraphQLRequest
@@ -309,6 +309,37 @@ def test_what_was_sent_is_gone_through_once_however_many_errors_there_are() -> N
     formatted = format_errors(errors, variables=variables)
     assert [error["message"] for error in formatted] == [f"… and … are not … and {number}." for number in range(100)]
     assert Sent.looks == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        " cannot represent" * 60_000,
+        "Value '" * 150_000,
+        ", found" * 150_000,
+        "String '" * 130_000,
+        "Syntax Error: " + "String '" * 130_000,
+        "Syntax Error: " + "Int \"String '" * 90_000,
+        "a" * 1_000_000,
+    ],
+)
+def test_a_message_costs_what_it_is_long_whatever_words_were_sent(message: str) -> None:
+    """The name of an operation stands in a message, and anybody may give one. Searched from each of its words on, it
+    would take for hours."""
+    variables = {str(length): "a" * length for length in range(1_000)}
+    ((error,), logged) = (
+        format_errors([GraphQLError(message)], variables=variables),
+        format_errors([GraphQLError(message, original_error=KeyError(message), path=["a"])], variables=variables),
+    )
+    assert len(error["message"]) <= MESSAGE_CHARACTERS + 2
+    assert logged[0]["message"] == "Internal error"
+
+
+@pytest.mark.parametrize("shift", [1, 5, 6, len(CANARY) - 1, len(CANARY)])
+def test_a_value_that_a_message_is_cut_in_is_withheld(shift: int) -> None:
+    begin = "It is not " + "." * (MESSAGE_CHARACTERS - shift - len("It is not "))
+    (error,) = format_errors([GraphQLError(f"{begin}{CANARY}, which is no number")], variables={"key": CANARY})
+    assert error["message"] == begin + ("……" if shift == len(CANARY) else "…")
 
 
 @pytest.mark.parametrize(
