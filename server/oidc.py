@@ -70,7 +70,7 @@ class OidcVerifier:
             raise Unauthenticated(_INVALID) from None
         return Principal(
             # Escaped, so that it is one line and no other subject.
-            subject=f"oidc:{quote(subject, safe='|@:/+~')}",
+            subject=f"oidc:{quote(subject, safe='|@:/+~', errors='surrogatepass')}",
             name=_name(claims),
             scopes=self._scopes(claims),
             aliases=self._aliases(claims),
@@ -144,5 +144,5 @@ def _words(claims: Mapping[str, Any], name: str) -> list[str]:
 
 def _name(claims: Mapping[str, Any]) -> str:
     texts = (claims.get(claim) for claim in _NAME_CLAIMS)
-    name = next(text for text in texts if isinstance(text, str) and text.strip())
+    name = next((text for text in texts if isinstance(text, str) and text.strip()), "")
     return "".join(char if char.isprintable() else " " for char in name)[:200].strip()

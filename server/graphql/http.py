@@ -45,8 +45,9 @@ _STATUS_BY_CODE = {
 }
 
 
-OPEN_BYTES = 16 * 1024
-"""How large a body may be that comes without a credential."""
+OPEN_BYTES = 4 * 1024
+"""How large a body may be that comes without a credential: it costs half a second to validate the worst of four times
+that length."""
 
 
 class HttpRefusal(Exception):

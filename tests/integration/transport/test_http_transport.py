@@ -13,6 +13,7 @@ import pytest_asyncio
 from raw_http import exchange
 
 from modelwire.server.graphql import Limits
+from modelwire.server.graphql.http import OPEN_BYTES
 from modelwire.store import StoreUnavailable
 
 JSON = "application/json"
@@ -406,6 +407,11 @@ async def test_what_is_open_needs_no_credential(serve: Any) -> None:
         ):
             response = await nobody.post(server.url, json={"query": query})
             assert (response.status_code, "www-authenticate" in response.headers) == (status, status == 401), query
+        # Validating costs more than a body is long.
+        for length, status in ((OPEN_BYTES, 200), (OPEN_BYTES + 1, 401)):
+            text = json.dumps({"query": "mutation { double(number: 2) }"}).ljust(length)
+            response = await nobody.post(server.url, content=text, headers={"content-type": "application/json"})
+            assert response.status_code == status
         # Whoever shows a credential has to show a good one.
         body = {"query": "mutation { double(number: 2) }"}
         assert (await nobody.post(server.url, json=body, headers={"authorization": "wrong"})).status_code == 401

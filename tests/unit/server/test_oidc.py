@@ -266,10 +266,18 @@ async def test_claims_become_aliases(issuer: Issuer, verify: Verify) -> None:
         ("a b\nc", "oidc:a%20b%0Ac"),
         ("a%20b", "oidc:a%2520b"),
         ("jürgen", "oidc:j%C3%BCrgen"),
+        # What no text has is none of ours to judge: the issuer has signed it.
+        ("\ud800", "oidc:%ED%A0%80"),
+        (" ", "oidc:%20"),
     ],
 )
 async def test_a_subject_is_one_line_and_no_other_one(issuer: Issuer, verify: Verify, sub: str, subject: str) -> None:
     assert (await verify(issuer.token(sub=sub))).subject == subject
+
+
+async def test_who_has_nothing_but_blanks_has_no_name(issuer: Issuer, verify: Verify) -> None:
+    blank = {"name": " ", "preferred_username": "", "email": "\n", "sub": " "}
+    assert (await verify(issuer.token(**blank))).name == ""
 
 
 async def test_a_name_is_for_people(issuer: Issuer, verify: Verify) -> None:
