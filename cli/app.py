@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -12,7 +14,7 @@ from .api_key_app import api_key_app
 from .audit_app import audit_app
 from .config_app import config_app
 from .database_app import database_app
-from .errors import CommandError, server_extra
+from .errors import CommandError, ExitCode, server_extra
 from .files_app import files_app
 from .fleet_app import fleet_app
 from .options import OutputForm
@@ -33,11 +35,22 @@ _OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_
 
 def run() -> None:
     """Run the command line that the process was started with, and exit with its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Terminals that are not for UTF-8 lack characters of the server's texts, and of ours.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="modelwire")
     except CommandError as error:
-        print(f"modelwire: {error}", file=sys.stderr)  # noqa: T201 -- the command line's own output
-        sys.exit(error.exit_code)
+        _fail(error, error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(error, ExitCode.FAILED)
+
+
+def _fail(error: Exception, code: ExitCode) -> NoReturn:
+    print(f"modelwire: {error}", file=sys.stderr)  # noqa: T201 -- the command line's own output
+    sys.exit(code)
 
 
 def _version(wanted: bool) -> None:

@@ -164,7 +164,7 @@ def _assign_param(assigned: Assignments, name: str, text: str, reader: _Reader) 
     if argument == text:
         assigned.exposed_params.add(name)
     try:
-        assigned.param_changes[name] = json.loads(text)
+        assigned.param_changes[name] = _json(f"{_PARAMS}.{name}", text)
     except (ValueError, RecursionError):
         assigned.param_changes[name] = text
 
@@ -242,11 +242,21 @@ def _object(key: str, text: str, reader: _Reader) -> dict[str, Any] | None:
     if text in _CLEARING:
         return None
     try:
-        value = json.loads(reader.value(key, text))
+        value = _json(key, reader.value(key, text))
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise _usage(f'{key} is a JSON object, such as {{"temperature": 0.2}}; params.NAME= sets one of them')
+    return value
+
+
+def _json(key: str, text: str) -> Any:
+    """Raises ValueError and RecursionError for what is no JSON."""
+    value = json.loads(text)
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise _usage(f"{key} holds NaN or a number without end, which JSON has not") from None
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,18 +27,24 @@ class GraphQLClient:
 
     def __init__(self, url: str, token: str | None) -> None:
         host = _host(url)
-        if token is not None and not (token.isascii() and token.isprintable()):
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
             raise CommandError(
                 "--token, or MODELWIRE_TOKEN, has characters that no API key has: give it as it was printed, mw_…",
                 ExitCode.USAGE,
             )
         base = url.rstrip("/")
         self.url = base if base.endswith("/graphql") else f"{base}/graphql"
-        self._http = httpx.Client(
-            # What is on this machine is not reached through the proxy that the environment names.
-            trust_env=host not in LOOPBACK,
-            headers={"accept": "application/graphql-response+json, application/json"},
-        )
+        try:
+            self._http = httpx.Client(
+                # What is on this machine is not reached through the proxy that the environment names.
+                trust_env=host not in LOOPBACK,
+                headers={
+                    "accept": "application/graphql-response+json, application/json",
+                    "content-type": "application/json",
+                },
+            )
+        except (ValueError, ImportError) as error:
+            raise CommandError(f"the proxy that the environment names cannot be used: {error}") from None
         self._anonymous = token is None
         if token is not None:
             self._http.headers["authorization"] = f"Bearer {token}"
@@ -49,17 +56,21 @@ class GraphQLClient:
         self, query: str, variables: dict[str, Any] | None = None, *, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> dict[str, Any]:
         """The operation's `data`. Raises CommandError: REFUSED when the server says no, FAILED otherwise."""
-        given = {"query": query, "variables": variables or {}}
+        given = json.dumps({"query": query, "variables": variables or {}}, ensure_ascii=False)
         try:
-            response = self._http.post(
-                self.url, json=given, timeout=httpx.Timeout(min(TIMEOUT_SECONDS, timeout_seconds), read=timeout_seconds)
-            )
+            content = given.encode()
+        except UnicodeEncodeError:
+            raise CommandError("what was given holds bytes that are no text in UTF-8", ExitCode.USAGE) from None
+        timeout = httpx.Timeout(min(TIMEOUT_SECONDS, timeout_seconds), read=timeout_seconds)
+        try:
+            response = self._http.post(self.url, content=content, timeout=timeout)
         except httpx.ReadTimeout:
             raise CommandError(
                 f"{self.url} did not answer within {timeout_seconds:g} s: look at the server's log, and whether it was "
                 "done, before you try again"
             ) from None
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
+            # UnicodeError: the name can be none of a host.
             raise CommandError(f"no server answers at {self.url} ({error}); is `modelwire serve` running?") from None
         try:
             answer = response.json()

@@ -19,7 +19,9 @@ def print_schema(*, output: Output) -> ExitCode:
     if output is Output.JSON:
         print_json({"data": schema.introspection()})
     else:
-        sys.stdout.write(schema.export())
+        # A file of a schema is in UTF-8, whatever the terminal is.
+        sys.stdout.buffer.write(schema.export().encode())
+        sys.stdout.flush()
     return ExitCode.DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ class _Watching:
         self._ended = asyncio.Event()
         self._code = ExitCode.DONE
         self._refused = False
+        self._unwritable: OSError | None = None
         self._watch = Watch(
             aliases,
             allowed_env=(*DEFAULT_ALLOWED_ENV, *allow_env),
@@ -75,6 +77,8 @@ class _Watching:
             on_status=lambda _, status: self._show_link(status),
             timeout_seconds=timeout_seconds if self._once else None,
         )
+        if self._unwritable is not None:
+            raise self._unwritable
         if not in_time:
             typer.echo(f"modelwire: nothing came from the server within {timeout_seconds:g} s", err=True)
             return ExitCode.FAILED
@@ -118,13 +122,24 @@ class _Watching:
             self._line("", f"  {line}")
 
     def _print(self, **values: Any) -> None:
-        print_json({"at": datetime.now(UTC).isoformat(), **values}, lines=True)
+        with self._ending_unread():
+            print_json({"at": datetime.now(UTC).isoformat(), **values}, lines=True)
 
     def _line(self, subject: str, text: str) -> None:
         at = f"{datetime.now(UTC):%H:%M:%S}Z" if subject else " " * 9
         # Which aliases there are is known by and by when none was named.
         self._width = max(self._width, len(subject))
-        typer.echo(f"{at}  {printable(subject):<{self._width}}  {text}")
+        with self._ending_unread():
+            typer.echo(f"{at}  {printable(subject):<{self._width}}  {text}")
+
+    @contextmanager
+    def _ending_unread(self) -> Iterator[None]:
+        """End when nobody reads what is printed. The link would take the error for one of its own, and come back."""
+        try:
+            yield
+        except OSError as error:
+            self._unwritable = error
+            self._ended.set()
 
 
 def _sentence(seen: Seen) -> str:

@@ -137,3 +137,13 @@ async def test_a_key_without_the_rights_is_told_which(command: Run, create: Any,
     unknown = await command("watch", alias, "--once", token="mw_0123456789_" + "0" * 64)
     assert unknown.code == 3
     assert "the API key has to be valid" in unknown.out
+
+
+async def test_it_ends_when_nobody_reads_it_any_more(shared_server: Any, create: Any) -> None:
+    """As behind `| head -1`: it went on for ever, and subscribed again and again."""
+    alias, _ = await create()
+    watching = await watch(shared_server, alias)
+    await watching.next(type="link", state="connecting")
+    watching.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+    async with asyncio.timeout(GUARD_SECONDS):
+        assert await watching.process.wait() == 1

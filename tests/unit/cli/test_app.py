@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -116,3 +117,28 @@ def test_the_command_line_loads_nothing_heavy() -> None:
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     )
     assert not loaded & (SERVER_MODULES | {"litellm", "pydantic", "cryptography", "modelwire.subscriber"})
+
+
+@pytest.mark.parametrize(
+    ("encoding", "out"),
+    [("latin-1", b"a \\u2192 \xe4\n"), ("cp437", b"a \\u2192 \x84\n"), ("utf-8", "a → ä\n".encode())],
+)
+def test_what_a_terminal_has_no_character_for_is_escaped(encoding: str, out: bytes) -> None:
+    print_it = (
+        "from modelwire.cli import app; import typer; app.app = lambda **_: typer.echo('a \\u2192 \\xe4'); app.run()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", print_it],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, out, b"")
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(
+            [sys.executable, "-m", "modelwire", "schema"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (1, b"modelwire: [Errno 28] No space left on device\n")

@@ -152,3 +152,10 @@ def test_what_is_secret_is_in_no_error(tmp_path: Path) -> None:
     file.write_bytes(b"\xff-canary")
     assert "canary" not in refusal(f"api_key=@{file}")
     assert "canary" not in refusal("api_key=sk-canary", "client_id=x")
+
+
+@pytest.mark.parametrize(
+    "argument", ["params.t=NaN", "params.t=1e999", 'params.t={"a": [-Infinity]}', 'params={"t": NaN}']
+)
+def test_numbers_that_json_has_not_are_refused_by_name(argument: str) -> None:
+    assert refusal(argument).startswith(f"{argument.partition('=')[0]} holds NaN or a number without end")
