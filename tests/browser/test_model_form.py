@@ -52,7 +52,12 @@ async def endpoint() -> AsyncIterator[str]:
 async def stored(site: str, alias: str) -> Any:
     query = """query ($alias: String!) { modelConfig(by: {alias: $alias}) {
       id version description provider model apiBase params sealedParams maxInputTokens
-      auth { __typename ... on ApiKeyAuth { apiKey { hint reference } } ... on AwsIamAuth { regionName } } } }"""
+      auth {
+        __typename
+        ... on ApiKeyAuth { apiKey { hint reference } }
+        ... on AwsIamAuth { regionName }
+        ... on OAuth2ClientCredentialsAuth { caCert }
+      } } }"""
     return (await ask(site, query, alias=alias))["modelConfig"]
 
 
@@ -100,6 +105,31 @@ async def test_a_model_is_made_with_the_keyboard_alone(visit: Visit, site: str) 
     made = await stored(site, "by-keyboard")
     assert (made["provider"], made["model"]) == ("anthropic", "claude-sonnet-4-5")
     assert made["description"] == "Nobody touched a mouse"
+    assert_clean(visit, site)
+
+
+async def test_texts_of_several_lines_keep_them(visit: Visit, site: str) -> None:
+    """A control of one line takes their breaks out, and PEM text is none without them."""
+    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    auth = {"tokenUrl": "https://example.com/token", "clientId": "orders", "clientSecret": "s-0123456789abcdef"}
+    id_ = await create(
+        site,
+        "several-lines",
+        description="one\ntwo",
+        params={"stop": "a\nb"},
+        auth={"oauth2ClientCredentials": auth},
+    )
+    page = (await signed_in(visit, site, f"/models/{id_}")).page
+    await page.get_by_label("Description").press("Control+End")
+    await page.keyboard.type("!")
+    await page.get_by_label("Value of stop").press("End")
+    await page.keyboard.press("ArrowLeft")
+    await page.keyboard.type("!")
+    await page.get_by_label("CA cert").fill(pem)
+    await saved(page, "several-lines", 2)
+    config = await stored(site, "several-lines")
+    assert (config["description"], config["params"]) == ("one\ntwo!", {"stop": "a\nb!"})
+    assert config["auth"]["caCert"] == pem
     assert_clean(visit, site)
 
 

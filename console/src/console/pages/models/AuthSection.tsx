@@ -1,3 +1,4 @@
+import type { ChangeEvent } from "react";
 import type { ProviderNeedsFragment } from "../../../gql/graphql";
 import { Field } from "../../parts/Field";
 import { labelOf } from "../../parts/labels";
@@ -66,16 +67,21 @@ export function AuthSection({ auth, base, needs, foreign, problems, onChange }: 
           />
         ) : (
           <Field key={name} label={label} hint={description} error={problems[name] ?? null} optional={!required}>
-            {(control) => (
-              <input
-                {...control}
-                className="input"
-                value={auth.values[name] ?? ""}
-                autoComplete="off"
-                spellCheck={false}
-                onChange={(event) => onChange({ ...auth, values: { ...auth.values, [name]: event.target.value } })}
-              />
-            )}
+            {(control) => {
+              const shared = {
+                ...control,
+                value: auth.values[name] ?? "",
+                spellCheck: false,
+                onChange: (event: ChangeEvent<HTMLInputElement | HTMLTextAreaElement>) =>
+                  onChange({ ...auth, values: { ...auth.values, [name]: event.target.value } }),
+              };
+              // A control of one line takes the line breaks out of what is pasted, and PEM text is none without them.
+              return name === "caCert" ? (
+                <textarea {...shared} className="input code" rows={4} />
+              ) : (
+                <input {...shared} className="input" autoComplete="off" />
+              );
+            }}
           </Field>
         );
       })}

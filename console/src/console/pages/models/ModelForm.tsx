@@ -79,9 +79,10 @@ export function ModelForm({ draft, base, onChange, onSave, actions }: Props) {
         </Field>
         <Field label="Description" error={shown["description"] ?? null} optional>
           {(control) => (
-            <input
+            <textarea
               {...control}
               className="input"
+              rows={2}
               value={draft.description}
               onChange={(event) => change({ description: event.target.value })}
             />

@@ -80,8 +80,9 @@ describe("what a draft changes", () => {
 });
 
 it("reads values as JSON, else as text, and shows them so that they are read back", () => {
-  for (const value of [0.2, true, null, "plain", "42", "true", '"quoted"', { a: [1] }, ""]) {
+  for (const value of [0.2, true, null, "plain", "two\nlines", "42", "true", '"quoted"', { a: [1] }, ""]) {
     expect(parsed(valueText(value))).toEqual(value);
   }
   expect(valueText("plain")).toBe("plain");
+  expect(valueText("two\nlines")).toBe(JSON.stringify("two\nlines"));
 });

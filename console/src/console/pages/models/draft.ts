@@ -200,7 +200,9 @@ export function parsed(value: string): unknown {
 
 /** How a value is typed: a text as it is, unless it would be read as JSON. */
 export function valueText(value: unknown): string {
-  return typeof value === "string" && parsed(value) === value ? value : JSON.stringify(value);
+  // A control of one line loses the line breaks of a text.
+  const plain = typeof value === "string" && parsed(value) === value && !/[\r\n]/.test(value);
+  return plain ? value : JSON.stringify(value);
 }
 
 /** What is stored of a secret, in words. */
