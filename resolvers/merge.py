@@ -18,7 +18,7 @@ from .errors import InvalidInput
 from .inputs import UNSET, AuthInput, ModelConfigInput, Unset
 from .params import holds_secret, steering
 from .references import is_reference
-from .validation import MAX_PARAMS_BYTES, params_size
+from .validation import validate_params_size
 
 _T = TypeVar("_T")
 
@@ -236,8 +236,7 @@ def _check_whole(draft: ModelConfigDraft) -> None:
             raise InvalidInput(
                 f"auth.{scheme.api_name} needs {field.api_name}", ("input", "auth", scheme.api_name, field.api_name)
             )
-    if params_size({**draft.params, **draft.secrets.params}) > MAX_PARAMS_BYTES:
-        raise InvalidInput(f"params must have at most {MAX_PARAMS_BYTES // 1024} KiB as JSON", ("input", "params"))
+    validate_params_size({**draft.params, **draft.secrets.params})
 
 
 def _canonical(draft: ModelConfigDraft) -> str:

@@ -73,11 +73,15 @@ def holds_secret(name: str, value: Json, *, inside: bool = False) -> bool:
 
     Empty values, booleans and references are no secrets.
     """
-    secret = inside or is_secret_name(name)
+    return _holds_secret(value, inside or is_secret_name(name))
+
+
+def _holds_secret(value: Json, secret: bool) -> bool:
+    # The items of a list stand under one name, which may be long: it is looked at once.
     if isinstance(value, Mapping):
         return any(holds_secret(key, inner, inside=secret) for key, inner in value.items())
     if isinstance(value, list | tuple):
-        return any(holds_secret(name, inner, inside=secret) for inner in value)
+        return any(_holds_secret(inner, secret) for inner in value)
     if value is None or value == "" or isinstance(value, bool) or is_reference(value):
         return False
     return secret or (isinstance(value, str) and _SECRET_VALUE.match(value) is not None)
@@ -91,18 +95,18 @@ _STEERING_NAME = re.compile(
 )
 
 
-def steering(params: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+def steering(params: Mapping[str, Json]) -> Iterator[tuple[tuple[str, ...], Json]]:
     """The parts of params that decide where a call, and with it the credentials, goes: their paths and values."""
-    for name, value in params.items():
-        yield from _steering(name, name, value)
+    return _steering((), params)
 
 
-def _steering(path: str, name: str, value: Json) -> Iterator[tuple[str, Json]]:
-    if _STEERING_NAME.search(_snake(name)):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _steering(f"{path}.{key}", key, inner)
+def _steering(path: tuple[str, ...], value: Json) -> Iterator[tuple[tuple[str, ...], Json]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if _STEERING_NAME.search(_snake(name)):
+                yield (*path, name), inner
+            else:
+                yield from _steering((*path, name), inner)
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from _steering(f"{path}.{index}", name, inner)
+            yield from _steering((*path, str(index)), inner)

@@ -92,9 +92,10 @@ def _validate_url(label: str, url: str, path: Path, *, query_allowed: bool) -> N
         )
 
 
-def params_size(params: Mapping[str, Json]) -> int:
-    """Bytes of params as compact JSON."""
-    return len(json.dumps(params, ensure_ascii=False, separators=(",", ":")).encode())
+def validate_params_size(params: Mapping[str, Json]) -> None:
+    """Check how large they are as compact JSON."""
+    if len(json.dumps(params, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_PARAMS_BYTES:
+        raise InvalidInput(f"params must have at most {MAX_PARAMS_BYTES // 1024} KiB as JSON", ("input", "params"))
 
 
 def _url_problem(url: str, *, query_allowed: bool) -> str | None:
@@ -220,6 +221,7 @@ def _validate_params(params: Json) -> None:
         problem = _json_problem(value, depth=2)
         if problem is not None:
             raise InvalidInput(f"params.{name} {problem}", (*path, name))
+    validate_params_size(params)
 
 
 def _validate_param_name(name: Json, path: Path) -> None:

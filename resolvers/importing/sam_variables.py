@@ -18,6 +18,7 @@ from ..references import PREFIX
 from .document import MAX_EXPANDED, malformed, read_scalar
 from .litellm_entry import SkipEntry
 
+_SHOWN_PATH: Final = 200
 _VARIABLE: Final = re.compile(r"\$\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:,([^}]*))?\}")
 
 _TEXTS: Final = frozenset({"model", "api_base", "base_url", "custom_llm_provider"}) | {
@@ -56,13 +57,19 @@ class Substitution:
 
     def apply(self, fields: Mapping[str, Json]) -> dict[str, Json]:
         """The fields of one entry with everything put in. Raises SkipEntry where there is nothing to put in."""
-        return {name: self._value(name, name, value, secret=False) for name, value in fields.items()}
+        return self._values("", fields, secret=False)
+
+    def _values(self, path: str, fields: Mapping[str, Json], *, secret: bool) -> dict[str, Json]:
+        return {
+            name: self._value(f"{path}{name}"[:_SHOWN_PATH], name, value, secret=secret or is_secret_name(name))
+            for name, value in fields.items()
+        }
 
     def _value(self, path: str, name: str, value: Json, *, secret: bool) -> Json:
-        secret = secret or is_secret_name(name)
         if isinstance(value, dict):
-            return {key: self._value(f"{path}.{key}", key, inner, secret=secret) for key, inner in value.items()}
+            return self._values(f"{path}.", value, secret=secret)
         if isinstance(value, list):
+            # All of them have one name, which may be long: it is looked at once.
             return [self._value(f"{path}[{i}]", name, inner, secret=secret) for i, inner in enumerate(value)]
         if not isinstance(value, str):
             return value

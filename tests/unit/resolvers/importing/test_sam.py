@@ -12,6 +12,7 @@ import pytest
 from modelwire.resolvers.auth_types import AUTH_SCHEMES
 from modelwire.resolvers.errors import InvalidInput
 from modelwire.resolvers.importing import ImportedModel, ImportFormat, ParsedEntry, parse_import
+from modelwire.resolvers.importing.sam_variables import Substitution, Variables
 from modelwire.resolvers.inputs import AuthInput
 from modelwire.resolvers.params import is_secret_name
 from modelwire.store import AuthType
@@ -291,6 +292,14 @@ async def test_a_variable_that_is_not_closed_is_none_and_costs_what_it_is_long(w
     """Looked for from each of its beginnings on, its end would take hours."""
     found = await taken({"note": written}, X="x")
     assert found.params["note"] == written.replace("${X}", "x")
+
+
+def test_the_name_of_a_list_is_looked_at_once_and_shown_in_part() -> None:
+    """Looked at for each of its items, or shown with each of them, it would take hours and all memory."""
+    name = "x" * 300_000 + "_key"
+    substitution = Substitution(Variables({}))
+    assert substitution.apply({name: ["${A, b}"] * 60_000}) == {name: ["os.environ/A"] * 60_000}
+    assert sum(map(len, substitution.left_out)) < 60_000 * 250
 
 
 async def test_what_variables_make_of_a_file_is_bounded() -> None:
