@@ -15,7 +15,7 @@ from ..resolvers.access import Principal, Scope
 from ..store import Acknowledgement, Component, Outcome, PresenceBatch, Selector, Store, StoreError, component_id
 from . import log_context
 from .graphql import protocol
-from .presence_states import ComponentState, Link
+from .presence_states import ComponentState, Link, selector_of
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -191,6 +191,7 @@ class Presence:
             return
         if self._doubted:
             await self._compare()
+        await self._look_up()
         # What comes while it is written waits for the next time: a storm would keep this writing without a pause.
         waiting = max(len(self._changed), len(self._acknowledgements))
         for _ in range(0, max(waiting, 1), BATCH_COMPONENTS):
@@ -213,6 +214,16 @@ class Presence:
                 self._changed[id_] = state
         self._doubted = False
         self._renewal = self._loop.time() + self._lease.total_seconds() / 3
+
+    async def _look_up(self) -> None:
+        """Find out what is there for components that went on from a position, where memory does not tell."""
+        asking = [state for state in self._changed.values() if state.unknown]
+        references = sorted({reference for state in asking for reference in state.unknown})
+        for begin in range(0, len(references), BATCH_COMPONENTS):
+            some = references[begin : begin + BATCH_COMPONENTS]
+            configs = (await self._store.snapshot(selector_of(some))).configs
+            for state in asking:
+                state.resolve(some, configs)
 
     async def _write_some(self) -> None:
         states = _take(self._changed, BATCH_COMPONENTS)
@@ -243,6 +254,10 @@ class Presence:
             _refuse(spoken, error)
             raise
         self._wrote = True
+        for id_, state in states.items():
+            if state.unknown and self._states.get(id_) is state:
+                # It went on from a position while others were looked up.
+                self._note(state)
         for each in spoken.values():
             each.written.set_result(None)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from ..store import Bound, Component, Mirror, ModelConfig, Selector, WatchChange, WatchEvent, WatchSnapshot
+from ..store import Bound, Component, Mirror, ModelConfig, Position, Selector, WatchChange, WatchEvent, WatchSnapshot
 
 _ALIAS = "alias:"
 _ID = "id:"
@@ -24,11 +24,15 @@ class Note:
 
 @dataclass(slots=True, eq=False)
 class ComponentState:
-    """A component with at least one open socket."""
+    """A component with at least one open socket.
+
+    `unknown` are references of watches that went on from a position, of which only the database knows what is there.
+    """
 
     component: Component
     links: set[Link] = field(default_factory=set)
     bound: dict[str, Bound] = field(default_factory=dict)
+    unknown: dict[str, Position] = field(default_factory=dict)
     _connected: bool = True
     _changed: set[str] = field(default_factory=set)
 
@@ -41,6 +45,7 @@ class ComponentState:
 
     def bind(self, bound: Bound) -> bool:
         """Note what it was sent; whether that is news."""
+        self.unknown.pop(bound.reference, None)
         news = self.bound.get(bound.reference) != bound
         if news:
             self.bound[bound.reference] = bound
@@ -49,9 +54,43 @@ class ComponentState:
 
     def unbind(self, reference: str) -> bool:
         """Note that it watches this no more; whether it did."""
+        self.unknown.pop(reference, None)
         news = self.bound.pop(reference, None) is not None
         if news:
             self._changed.add(reference)
+        return news
+
+    def bind_to(self, reference: str, config: ModelConfig, version: int | None) -> bool:
+        """Note that it was sent this version of a config, None: not known which; whether that is news."""
+        return self.bind(
+            Bound(
+                component_id=self.component.id,
+                reference=reference,
+                alias=config.alias,
+                config_id=config.id,
+                delivered_version=version,
+            )
+        )
+
+    def wait(self, reference: str) -> bool:
+        """Note that nothing is there: an alias may still come, an id that is gone never does. Whether that is news."""
+        if not reference.startswith(_ALIAS):
+            return self.unbind(reference)
+        alias = reference.removeprefix(_ALIAS)
+        return self.bind(Bound(component_id=self.component.id, reference=reference, alias=alias))
+
+    def resolve(self, references: Iterable[str], configs: Iterable[ModelConfig]) -> bool:
+        """Note what is there of those of these references that are unknown; whether that is news."""
+        by_name = {name: config for config in configs for name in _names(config)}
+        news = False
+        for reference in self.unknown.keys() & set(references):
+            config, position = by_name.get(reference), self.unknown[reference]
+            if config is None:
+                news |= self.wait(reference)
+            else:
+                # A newer version is on its way to it.
+                version = config.version if config.revision <= position.revision else None
+                news |= self.bind_to(reference, config, version)
         return news
 
     def take(self) -> Note:
@@ -130,25 +169,20 @@ class Link:
             case WatchSnapshot(configs=configs):
                 changed += self._sent(selector, configs, set(_references(selector)))
             case WatchChange(put=put, removed=removed):
-                changed += self._resumed(selector, event)
+                changed.append(self._resumed(selector, event))
                 changed += [self._lost(config.id, selector) for config in removed]
                 changed += self._sent(selector, put, set())
             case _:
-                changed += self._resumed(selector, event)
+                changed.append(self._resumed(selector, event))
         self._changed(changed)
 
-    def _resumed(self, selector: Selector, event: WatchEvent) -> Iterator[bool]:
+    def _resumed(self, selector: Selector, event: WatchEvent) -> bool:
         """A watch that goes on from a position is not told what it has: that is what is there now."""
         unknown = set(_references(selector)) - self._known
+        self._known |= unknown
+        self._state.unknown |= dict.fromkeys(unknown, event.position)
         snapshot = self._mirror.snapshot(selector) if unknown else None
-        if snapshot is None:
-            return
-        for config in snapshot.configs:
-            for reference in set(_names(config)) & unknown:
-                # A newer version is on its way to it.
-                version = config.version if config.revision <= event.position.revision else None
-                yield self._bind(reference, config, version)
-        yield from self._wait(unknown - self._known)
+        return bool(unknown) if snapshot is None else self._state.resolve(unknown, snapshot.configs)
 
     def _sent(self, selector: Selector, configs: tuple[ModelConfig, ...], unmentioned: set[str]) -> Iterator[bool]:
         for config in configs:
@@ -164,28 +198,24 @@ class Link:
 
     def _bind(self, reference: str, config: ModelConfig, version: int | None) -> bool:
         self._known.add(reference)
-        bound = Bound(
-            component_id=self.component_id,
-            reference=reference,
-            alias=config.alias,
-            config_id=config.id,
-            delivered_version=version,
-        )
-        return self._state.bind(bound)
+        return self._state.bind_to(reference, config, version)
 
     def _wait(self, references: set[str]) -> Iterator[bool]:
-        """Nothing is there: an alias may still come, an id that is gone never does."""
+        """Nothing is there."""
         for reference in references:
             self._known.add(reference)
-            if reference.startswith(_ALIAS):
-                alias = reference.removeprefix(_ALIAS)
-                yield self._state.bind(Bound(component_id=self.component_id, reference=reference, alias=alias))
-            else:
-                yield self._state.unbind(reference)
+            yield self._state.wait(reference)
 
     def _changed(self, news: Iterator[bool] | list[bool]) -> None:
         if any([*news]):
             self._note(self._state)
+
+
+def selector_of(references: Collection[str]) -> Selector:
+    """What these references name."""
+    ids = frozenset(each.removeprefix(_ID) for each in references if each.startswith(_ID))
+    aliases = frozenset(each.removeprefix(_ALIAS) for each in references if each.startswith(_ALIAS))
+    return Selector(ids=ids, aliases=aliases)
 
 
 def _references(selector: Selector) -> Iterator[str]:

@@ -53,6 +53,7 @@ class Database:
         self.connected: set[str] = set()
         self.elsewhere: set[str] = set()
         self.bound: dict[tuple[str, str], Bound] = {}
+        self.configs: list[ModelConfig] = []
         self.left: list[str] = []
         self.error: Exception | None = None
         self.tries = 0
@@ -77,6 +78,14 @@ class Database:
         if self.error is not None:
             raise self.error
         return {id_: sum(key[0] == id_ for key in self.bound) for id_ in self.connected}
+
+    async def snapshot(self, selector: Selector) -> Snapshot:
+        self.tries += 1
+        if self.error is not None:
+            raise self.error
+        found = tuple(config for config in self.configs if selector.matches(config.id, config.alias))
+        await asyncio.sleep(0)
+        return Snapshot(store_id="s", revision=9, configs=found)
 
     async def online(self, ids: Collection[str], *, now: datetime) -> frozenset[str]:
         return frozenset(self.elsewhere.intersection(ids))
@@ -127,7 +136,7 @@ async def serving(lease_seconds: float = 60.0, **more: Any) -> AsyncIterator[Ser
         components = database
 
     store: Any = Store()
-    store.mirror = mirror
+    store.mirror, store.snapshot = mirror, database.snapshot
     presence = Presence(store, lease_seconds=lease_seconds, **more)
     async with presence.written():
         yield Server(presence, database, mirror)
@@ -237,6 +246,39 @@ async def test_a_watch_that_goes_on_from_a_position_has_what_is_there() -> None:
         await server.until(lambda: server.database.versions("one") == {"alias:x": ("a", 3), "alias:y": ("b", None)})
         link.delivered(WATCH, WatchChange(at(9), (model_config("b", "y", 2, 9),), ()))
         await server.until(lambda: server.database.versions("one") == {"alias:x": ("a", 3), "alias:y": ("b", 2)})
+
+
+async def test_what_memory_does_not_hold_of_such_a_watch_is_looked_up() -> None:
+    """There may be more configs than are kept in memory."""
+    both = Selector(ids=frozenset({"c", "gone"}), aliases=frozenset({"x", "y", "later"}))
+    async with serving() as server:
+        server.database.configs = [model_config("a", "x", 3, 7), model_config("b", "y", 2, 9), model_config("c", "z")]
+        links = [server.connect(f"c{number}")[0] for number in range(module.BATCH_COMPONENTS + 1)]
+        for link in links:
+            assert link is not None
+            link.watches(both)
+            link.delivered(both, WatchBookmark(at(8)))
+        expected = {"alias:x": ("a", 3), "alias:y": ("b", None), "alias:later": (None, None), "id:c": ("c", 1)}
+        for number in range(len(links)):
+            await server.until(lambda: server.database.versions(f"c{number}") == expected)  # noqa: B023 - awaited at once
+        # One that goes on while the database is asked is not forgotten.
+        late: list[Link | None] = []
+        ask = server.database.snapshot
+
+        async def asked(selector: Selector) -> Snapshot:
+            if not late:
+                late.append(server.connect("late")[0])
+                assert late[0] is not None
+                late[0].watches(both)
+                late[0].delivered(both, WatchBookmark(at(9)))
+            return await ask(selector)
+
+        server.presence._store.snapshot = asked  # type: ignore[method-assign]
+        more, _ = server.connect("more")
+        assert more is not None
+        more.watches(both)
+        more.delivered(both, WatchBookmark(at(8)))
+        await server.until(lambda: server.database.versions("late") == expected | {"alias:y": ("b", 2)})
 
 
 async def test_a_component_is_gone_with_its_last_socket_and_keeps_what_it_had() -> None:
