@@ -125,7 +125,12 @@ class Protocol:
 
     def __init__(self) -> None:
         self.state = State.OPEN
-        self._ids: set[str] = set()
+        self._lengths: dict[str, int] = {}
+
+    @property
+    def held(self) -> int:
+        """The characters of all the messages that asked for what runs, which are kept while it does."""
+        return sum(self._lengths.values())
 
     def receive(self, message: str | bytes) -> Event | None:
         """Take one message; None when there is nothing to do. Raises ProtocolViolation."""
@@ -141,7 +146,7 @@ class Protocol:
             case "connection_init":
                 return self._init(_payload(value))
             case "subscribe":
-                return self._subscribe(value)
+                return self._subscribe(value, len(message))
             case "complete":
                 return self._complete(_id(value))
             case "ping":
@@ -159,7 +164,7 @@ class Protocol:
 
     def release(self, operation_id: str) -> None:
         """The operation ended, and its last frame is sent: the client may use the id again."""
-        self._ids.discard(operation_id)
+        self._lengths.pop(operation_id, None)
 
     def _init(self, payload: dict[str, Any] | None) -> Init:
         if self.state is not State.OPEN:
@@ -182,7 +187,7 @@ class Protocol:
             return Ping("a token is renewed after connection_ack; connection_init carries the first one")
         return Renew(authorization)
 
-    def _subscribe(self, value: dict[str, Any]) -> Subscribe:
+    def _subscribe(self, value: dict[str, Any], length: int) -> Subscribe:
         operation_id = _id(value)
         try:
             request = parse_request(value.get("payload"))
@@ -190,16 +195,15 @@ class Protocol:
             raise _invalid(str(error)) from None
         if self.state is not State.ACKNOWLEDGED:
             raise ProtocolViolation(CloseCode.UNAUTHORIZED, "Unauthorized")
-        if operation_id in self._ids:
+        if operation_id in self._lengths:
             raise ProtocolViolation(CloseCode.DUPLICATE_ID, f"Subscriber for {operation_id} already exists")
-        self._ids.add(operation_id)
+        self._lengths[operation_id] = length
         return Subscribe(operation_id, request)
 
     def _complete(self, operation_id: str) -> Complete | None:
-        if operation_id not in self._ids:
+        if self._lengths.pop(operation_id, None) is None:
             # Its last frame and this message crossed.
             return None
-        self._ids.discard(operation_id)
         return Complete(operation_id)
 
 

@@ -207,13 +207,8 @@ class Connection:
             self._timer = ExpiryTimer(principal.expires_at, self._expire)
 
     async def _subscribe(self, event: Subscribe) -> None:
-        # Those that were cancelled and still clean up count too, or a client could pile them up.
-        if len(self._operations) + len(self._cancelled) >= self._limits.operations_per_connection:
-            limit = self._limits.operations_per_connection
-            refusal = request_error(
-                f"This connection has {limit} operations; more are not allowed.", LimitExceeded.code
-            )
-            await self._refuse(event.id, [refusal])
+        if (problem := self._too_much()) is not None:
+            await self._refuse(event.id, [request_error(problem, LimitExceeded.code)])
             return
         operation = self._environment.executor.prepare(event.request)
         if isinstance(operation, Result):
@@ -225,6 +220,16 @@ class Connection:
         else:
             self._operations[event.id] = member
             member.start()
+
+    def _too_much(self) -> str | None:
+        """Why not one operation more is allowed; None when it is."""
+        limit = self._limits.operations_per_connection
+        # Those that were cancelled and still clean up count too, or a client could pile them up.
+        if len(self._operations) + len(self._cancelled) >= limit:
+            return f"This connection has {limit} operations; more are not allowed."
+        if self._protocol.held > 2 * self._limits.message_bytes:
+            return "What this connection has asked for, and is still answered, takes too much room: open another one."
+        return None
 
     def _member(self, operation_id: str, operation: Operation) -> Member | None:
         groups = self._environment.groups

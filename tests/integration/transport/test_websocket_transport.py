@@ -299,6 +299,23 @@ async def test_a_connection_has_so_many_operations(serve: Any) -> None:
         assert await client.receive() == next_("3", hello="Ada")
 
 
+async def test_what_runs_on_a_connection_is_asked_for_with_so_much_text(serve: Any) -> None:
+    """It is kept while it runs: fifty operations of a megabyte, on a thousand sockets, would fill all memory."""
+    async with serve(Limits(message_bytes=1_000)) as server, server.client() as client:
+        long = {"query": EVENTS, "variables": {"unused": "x" * 700}}
+        await client.send(type="subscribe", id="1", payload=long)
+        await client.send(type="subscribe", id="2" * 700, payload={"query": EVENTS})
+        await server.probe.until(lambda: server.probe.running == 2)
+        await client.send(type="subscribe", id="3", payload=long)
+        refused = await client.receive()
+        assert (refused["id"], refused["type"]) == ("3", "error")
+        assert refused["payload"][0]["extensions"] == {"code": "LIMIT_EXCEEDED"}
+        await client.send(type="complete", id="2" * 700)
+        await server.probe.until(lambda: server.probe.running == 1)
+        await client.send(type="subscribe", id="3", payload={**long, "query": "{ hello }"})
+        assert await client.receive() == next_("3", hello="Ada")
+
+
 async def test_ping_is_answered_before_and_after_the_acknowledgement(server: Any) -> None:
     async with server.connect() as peer:
         await peer.send('{"type": "ping"}')
