@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Protocol
 
 from graphql import (
@@ -32,9 +32,10 @@ from .cost import OperationCosts
 from .limits import Limits
 from .sharing import Shareable
 
-REMEMBERED_DOCUMENTS = 256
+REMEMBERED_CHARACTERS = 256 * 1024
+"""How long those that are remembered may be in all: a syntax tree takes some hundred bytes for each character."""
 REMEMBERED_LENGTH = 16 * 1024
-"""Longer documents are parsed each time, so that what is remembered stays small."""
+"""Longer documents are parsed each time, so that one does not take the place of many."""
 
 REPORTED_ERRORS = 10
 """Each may hold the whole of an argument: to write a hundred of them takes a second."""
@@ -80,6 +81,31 @@ class ParseDocument(Protocol):
     def __call__(self, query: str, /) -> Document: ...
 
 
+class _Remembered:
+    """Parses, and remembers the documents that were asked for last."""
+
+    def __init__(self, parse_document: ParseDocument) -> None:
+        self._parse = parse_document
+        self._documents: dict[str, Document] = {}
+        self._characters = 0
+
+    def __call__(self, query: str, /) -> Document:
+        """The document. Raises DocumentRefused, and then remembers nothing."""
+        document = self._documents.pop(query, None)
+        if document is None:
+            document = self._parse(query)
+            if len(query) > REMEMBERED_LENGTH:
+                return document
+            self._characters += len(query)
+        self._documents[query] = document
+        while self._characters > REMEMBERED_CHARACTERS:
+            # The one that nobody has asked for for the longest time.
+            oldest = next(iter(self._documents))
+            del self._documents[oldest]
+            self._characters -= len(oldest)
+        return document
+
+
 def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
     """Make the function that turns query texts into documents; it remembers the valid ones. Raises DocumentRefused.
 
@@ -104,13 +130,7 @@ def document_parser(schema: GraphQLSchema, limits: Limits) -> ParseDocument:
         document.largest_cost = max(map(costs.of, _operations(document.tree)), default=0)
         return document
 
-    # A refusal is an exception, so it is never remembered.
-    remembered = lru_cache(REMEMBERED_DOCUMENTS)(parse_document)
-
-    def parse_or_remember(query: str, /) -> Document:
-        return remembered(query) if len(query) <= REMEMBERED_LENGTH else parse_document(query)
-
-    return parse_or_remember
+    return _Remembered(parse_document)
 
 
 def check_cost(

@@ -165,6 +165,18 @@ def test_valid_documents_are_remembered_up_to_a_length(monkeypatch: pytest.Monke
     assert len(parsed) == 5
 
 
+def test_those_that_were_asked_for_last_are_remembered_up_to_a_length_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{{ b }} #{number}" for number in range(4)]
+    monkeypatch.setattr(documents, "REMEMBERED_CHARACTERS", 3 * len(texts[0]))
+    document = document_parser(SCHEMA, Limits())
+    trees = [document(text).tree for text in texts[:3]]
+    assert document(texts[0]).tree is trees[0]
+    document(texts[3])
+    assert document(texts[0]).tree is trees[0]
+    assert document(texts[2]).tree is trees[2]
+    assert document(texts[1]).tree is not trees[1]
+
+
 @pytest.mark.parametrize(
     "query",
     [
