@@ -56,13 +56,17 @@ def _import_open_socket() -> Callable[[str, Timing], AbstractAsyncContextManager
 
 @dataclass(slots=True, eq=False)
 class _Subscription:
-    """An operation on the link. `id` is None while it is not subscribed on the present socket."""
+    """An operation on the link. `id` is None while it is not subscribed on the present socket.
+
+    `since` is when it became current, by the event loop's clock; infinity: it never was.
+    """
 
     operation: Operation
     delays: Iterator[float]
     id: str | None = None
     due: float = 0.0
     current: bool = False
+    since: float = math.inf
     last_error: str | None = None
 
 
@@ -93,7 +97,8 @@ class Link:
         self._acknowledgements = Acknowledgements(str((component or {}).get("instanceId")), self._backoff)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
-        self._reached = False
+        self._live_since = math.inf
+        """When the present socket brought it up to date, by the event loop's clock; infinity: it has not."""
         self._socket: Socket | None = None
         self._replies: deque[str] = deque()
         """What the present socket's messages are answered with."""
@@ -125,17 +130,18 @@ class Link:
         self._loop = asyncio.get_running_loop()
         delays = self._backoff()
         while True:
-            self._reached = False
+            self._live_since = math.inf
             try:
                 await self._session()
             except ProviderClosed:
                 return
             except Exception as error:  # noqa: BLE001 - a link never gives up, whatever went wrong; `_lost` logs it
                 retry = decide(error)
-                if self._reached:
+                lasted = self._lasted(self._live_since)
+                if lasted:
                     delays = self._backoff()
                 delay = self._delay(retry, delays)
-                self._lost(error, retry, delay)
+                self._lost(error, retry, delay, repeated=not lasted and describe(error) == self._status.last_error)
                 await asyncio.sleep(delay)
 
     def outdated(self) -> None:
@@ -272,8 +278,15 @@ class Link:
 
     def _applied(self, subscription: _Subscription) -> None:
         if not subscription.current:
-            subscription.current, subscription.delays = True, self._backoff()
+            subscription.current, subscription.since = True, self._heard_at
             self._settle()
+
+    def _lasted(self, since: float) -> bool:
+        """Whether all was well for so long that the next failure is another one, and waits begin anew.
+
+        What fails whenever it has just come up would be tried several times a second otherwise, by a whole fleet.
+        """
+        return asyncio.get_running_loop().time() - since >= self._timing.backoff_max_seconds
 
     def _failed(self, subscription: _Subscription, error: Exception) -> None:
         """Subscribe to it again later, while the others go on.
@@ -282,7 +295,9 @@ class Link:
         """
         retry = decide(error)
         self._give_up_surplus(subscription, error)
-        subscription.id, subscription.current = None, False
+        if self._lasted(subscription.since):
+            subscription.delays, subscription.last_error = self._backoff(), None
+        subscription.id, subscription.current, subscription.since = None, False, math.inf
         if retry is Retry.SLOW:
             subscription.operation.denied()
         delay = self._delay(retry, subscription.delays)
@@ -323,12 +338,11 @@ class Link:
         if self._status.state is LinkState.LIVE:
             return
         if all(subscription.current for subscription in self._subscriptions):
-            self._reached = True
+            self._live_since = asyncio.get_running_loop().time()
             self._set(LinkState.LIVE)
             logger.info("the link to %s is live", self._url)
 
-    def _lost(self, error: Exception, retry: Retry, delay: float) -> None:
-        repeated = not self._reached and describe(error) == self._status.last_error
+    def _lost(self, error: Exception, retry: Retry, delay: float, *, repeated: bool) -> None:
         log(error, retry, f"coming back in {delay:.1f} s", repeated=repeated)
         if retry is Retry.SLOW:
             for subscription in tuple(self._subscriptions):

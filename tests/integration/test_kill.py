@@ -26,7 +26,8 @@ KILLS = ("right after an answer", "while a mutation is under way", "while it sta
 BETWEEN_KILLS = 5
 WAIT_SECONDS = 120.0
 # As in use, but for waits that a test has no time for.
-TIMING = Timing(backoff_first_seconds=0.05, backoff_max_seconds=0.4)
+# Shorter than the server lives between two kills: each of them is to be seen.
+TIMING = Timing(backoff_first_seconds=0.05, backoff_max_seconds=0.1)
 
 UPDATE = """
 mutation Update($input: UpdateModelConfigInput!) {

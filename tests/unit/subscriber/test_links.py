@@ -1,11 +1,16 @@
 """What one status says of several sockets."""
 
+import asyncio
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 
 from modelwire.subscriber import LinkState, LinkStatus
+from modelwire.subscriber.errors import ConnectionLost
 from modelwire.subscriber.links import OPERATIONS_PER_SOCKET, Links
+from modelwire.subscriber.retry import Retry
 from modelwire.subscriber.timing import Timing
 from modelwire.subscriber.token import TokenSource
 
@@ -68,3 +73,43 @@ def test_callbacks_are_told_of_changes_of_the_whole_only() -> None:
         (L, "second broke"),
     ]
     assert seen[1].since == seen[2].since
+
+
+@pytest.mark.parametrize(("lasting_seconds", "expected"), [(3600.0, [1, 2, 3]), (0.0, [1, 1, 1])])
+async def test_waits_grow_while_a_link_is_lost_as_soon_as_it_is_live(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lasting_seconds: float, expected: list[int]
+) -> None:
+    """Behind a proxy that ends each socket, or with an event that this version does not know."""
+    links = Links(
+        "ws://127.0.0.1:1/graphql",
+        token=TokenSource("token", timeout_seconds=1),
+        component=None,
+        timing=Timing(backoff_max_seconds=lasting_seconds),
+    )
+    (link,) = links._links
+    waits: list[float] = []
+    enough = asyncio.Event()
+
+    async def session() -> None:
+        link._settle()
+        raise ConnectionLost("the connection broke")
+
+    def delay(_: Retry, delays: Iterator[float]) -> float:
+        waits.append(next(delays))
+        if len(waits) < 3:
+            return 0
+        enough.set()
+        return 3600
+
+    monkeypatch.setattr(link, "_session", session)
+    monkeypatch.setattr(link, "_backoff", lambda: count(1))
+    monkeypatch.setattr(link, "_delay", delay)
+    running = asyncio.create_task(link.run())
+    async with asyncio.timeout(60):
+        await enough.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert waits == expected
+    # Once loudly, unless each of them is another one.
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == (1 if expected == [1, 2, 3] else 3)
