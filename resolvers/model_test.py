@@ -150,7 +150,8 @@ async def _try_out(outbound: Outbound, draft: ModelConfigDraft, hidden: frozense
             message="the credentials are no key file of a service account; others are used in components only",
         )
     answer = await make_call(outbound, "chat", {"litellm_params": arguments}, only=_targets(draft))
-    return _outcome(outbound, answer, hidden)
+    # To look for so many secrets takes a second.
+    return await asyncio.to_thread(_outcome, outbound, answer, hidden)
 
 
 def _outcome(outbound: Outbound, answer: Answer, hidden: frozenset[str]) -> ModelTestOutcome:

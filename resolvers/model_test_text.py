@@ -82,16 +82,23 @@ def _leaves_of_text(text: str) -> Iterator[str]:
 
 def cut_secrets(text: str, secrets: Iterable[str], *, max_length: int) -> str:
     """The text without these secrets, however they are encoded, and at most so long."""
-    parts: dict[int, set[str]] = {}
+    forms: dict[int, set[str]] = {}
     for form in {form for secret in secrets for form in _forms(secret)}:
-        length = min(_PART, len(form))
-        parts.setdefault(length, set()).update(form[at : at + length] for at in range(len(form) - length + 1))
+        forms.setdefault(min(_PART, len(form)), set()).add(form)
     hidden = bytearray(len(text))
-    for length, cut in parts.items():
-        for at in range(len(text) - length + 1):
-            if text[at : at + length] in cut:
+    for length, all_forms in forms.items():
+        # Not the parts of the secrets: there are many more of them.
+        parts = list(_parts(text, length))
+        told = frozenset(parts)
+        cut = {part for form in all_forms for part in _parts(form, length) if part in told}
+        for at, part in enumerate(parts):
+            if part in cut:
                 hidden[at : at + length] = b"\1" * length
     return _shown(_masked(text, hidden), max_length)
+
+
+def _parts(text: str, length: int) -> Iterator[str]:
+    return (text[at : at + length] for at in range(len(text) - length + 1))
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import tracemalloc
+from random import Random
+from string import ascii_letters
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -110,3 +113,17 @@ def test_what_can_have_no_secret_in_it_stays_legible() -> None:
     assert echo_texts(draft) == {"temperature", "TEMPERATURE"}
     short = ModelConfigDraft(alias="a", model="gpt-4o", secrets=Secrets(auth={"api_key": "word"}))
     assert "gpt-4o" in echo_texts(short)
+
+
+def test_long_secrets_take_little_memory() -> None:
+    """A test may be sent a hundred kilobytes of them: their parts in all forms would be a quarter of a gigabyte."""
+    random = Random(1)
+    secrets = ["".join(random.choices(ascii_letters, k=6_000)) for _ in range(10)]
+    text = f"it is {secrets[4][:50]} and {secrets[7][-20:]}"
+    tracemalloc.start()
+    try:
+        assert cut(text, *secrets) == f"it is {MASK} and {MASK}"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * sum(map(len, secrets))
