@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...resolvers.access import Principal
@@ -63,7 +64,8 @@ class KeptAnswers:
         if self._bytes + size > KEPT_BYTES or len(self._answers) >= KEPT_ANSWERS:
             self._forget()
         if size <= KEPT_BYTES and key not in self._answers:
-            self._answers[key] = result
+            # The text alone: what was asked has a syntax tree, which is a hundred times as large.
+            self._answers[replace(key, document=str(key.document))] = result
             self._bytes += size
 
     def _forget(self) -> None:
