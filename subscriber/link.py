@@ -286,7 +286,7 @@ class Link:
 
         What fails whenever it has just come up would be tried several times a second otherwise, by a whole fleet.
         """
-        return asyncio.get_running_loop().time() - since >= self._timing.backoff_max_seconds
+        return asyncio.get_running_loop().time() - since >= self._timing.lasting_seconds
 
     def _failed(self, subscription: _Subscription, error: Exception) -> None:
         """Subscribe to it again later, while the others go on.

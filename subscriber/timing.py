@@ -12,6 +12,9 @@ class Timing:
     backoff_first_seconds: float = 0.5
     """Upper bound of the first wait before a reconnect; doubles with each failure."""
     backoff_max_seconds: float = 30.0
+    lasting_seconds: float = 5.0
+    """A link that was live for so long was well: waits begin anew. Where a proxy ends each socket after a quarter of a
+    minute, components come back at once."""
     slow_seconds: float = 60.0
     """Between attempts while the server says that the credentials are wrong."""
     spread_seconds: float = 5.0

@@ -84,7 +84,7 @@ async def test_waits_grow_while_a_link_is_lost_as_soon_as_it_is_live(
         "ws://127.0.0.1:1/graphql",
         token=TokenSource("token", timeout_seconds=1),
         component=None,
-        timing=Timing(backoff_max_seconds=lasting_seconds),
+        timing=Timing(lasting_seconds=lasting_seconds),
     )
     (link,) = links._links
     waits: list[float] = []
