@@ -9,10 +9,10 @@ import asyncio
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeGuard, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
@@ -70,10 +70,22 @@ def _is_text(event: Event) -> TypeGuard[Frame]:
     return isinstance(event, Frame) and event.opcode is Opcode.TEXT and event.fin
 
 
+class _Opening(connect):
+    """Follows the server to another place on its host, and to no other host: whoever answers there gets the token."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        try:
+            found = super().process_redirect(exc)
+        except InvalidURI:
+            # Such as from http: to https:, which are no addresses of websockets.
+            return exc
+        return found if isinstance(found, Exception) or _host(found) == _host(self.uri) else exc
+
+
 @asynccontextmanager
 async def open_socket(url: str, timing: Timing) -> AsyncIterator[Socket]:
     """Give an open socket and close it at the end. Raises ConnectionFailed, ConnectionLost and ProtocolError."""
-    opening = connect(
+    opening = _Opening(
         url,
         create_connection=Socket,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -90,8 +102,7 @@ async def open_socket(url: str, timing: Timing) -> AsyncIterator[Socket]:
         # What `create_connection` makes.
         socket = cast("Socket", await opening)
     except InvalidStatus as error:
-        status = error.response.status_code
-        raise ConnectionFailed(f"the server answered the handshake with HTTP {status}", status) from error
+        raise ConnectionFailed(_answered(error, url), error.response.status_code) from error
     except (OSError, TimeoutError, WebSocketException, ImportError, UnicodeError) as error:
         # UnicodeError: the name can be none of a host, for a part of it is empty or longer than 63 characters.
         raise ConnectionFailed(f"the server cannot be reached: {error or type(error).__name__}") from error
@@ -112,8 +123,21 @@ async def open_socket(url: str, timing: Timing) -> AsyncIterator[Socket]:
         raise ConnectionLost(text, error.rcvd.code) from error
 
 
+def _answered(error: InvalidStatus, url: str) -> str:
+    answer = f"the server answered the handshake with HTTP {error.response.status_code}"
+    elsewhere = error.response.headers.get("Location")
+    if elsewhere is None:
+        return answer
+    scheme, host = urlsplit(urljoin(url, elsewhere))[:2]
+    return f"{answer} and refers to {scheme}://{host.rpartition('@')[2]}: if that is right, give its URL"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
 def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
+    host = _host(url)
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from modelwire.subscriber.connection import Socket, open_socket
-from modelwire.subscriber.errors import ConnectionLost
+from modelwire.subscriber.errors import ConnectionFailed, ConnectionLost
 from modelwire.subscriber.protocol import SUBPROTOCOL
 from modelwire.subscriber.timing import Timing
 
@@ -129,3 +131,38 @@ async def test_text_that_is_none_closes_the_connection() -> None:
     with pytest.raises(ConnectionLost):
         await listened(talk, lambda message, _socket: taken.append(message), say="begin")
     assert (taken, codes) == ([], [1007])
+
+
+@pytest.mark.parametrize(
+    ("origin", "followed"), [("ws://127.0.0.1", True), ("ws://localhost", False), ("https://127.0.0.1", False)]
+)
+async def test_a_server_may_send_us_to_another_place_but_not_to_another_host(origin: str, followed: bool) -> None:
+    """The token is in the first message: whoever answers has it."""
+
+    async def talk(peer: ServerConnection) -> None:
+        await peer.send("hello")
+
+    asked: list[str] = []
+
+    def answer(peer: ServerConnection, request: Request) -> Response | None:
+        asked.append(request.path)
+        if request.path == "/":
+            there = f"{origin}:{peer.local_address[1]}/graphql?secret=1"
+            return Response(302, "Found", Headers({"Location": there, "Content-Length": "0"}))
+        return None
+
+    async with (
+        asyncio.timeout(120),
+        serve(talk, "127.0.0.1", 0, subprotocols=[Subprotocol(SUBPROTOCOL)], process_request=answer) as server,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        opening = open_socket(f"ws://127.0.0.1:{port}/", Timing())
+        if followed:
+            async with opening as socket:
+                assert await socket.recv() == "hello"
+        else:
+            with pytest.raises(ConnectionFailed) as caught:
+                await opening.__aenter__()
+            told = f"HTTP 302 and refers to {origin}:{port}: if that is right, give its URL"
+            assert str(caught.value) == f"the server answered the handshake with {told}"
+    assert asked == (["/", "/graphql?secret=1"] if followed else ["/"])
