@@ -76,8 +76,8 @@ class _Opening(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
         try:
             found = super().process_redirect(exc)
-        except InvalidURI:
-            # Such as from http: to https:, which are no addresses of websockets.
+        except (InvalidURI, ValueError):
+            # Such as from http: to https:, which are no addresses of websockets. ValueError: it is no URL at all.
             return exc
         return found if isinstance(found, Exception) or _host(found) == _host(self.uri) else exc
 
@@ -125,10 +125,10 @@ async def open_socket(url: str, timing: Timing) -> AsyncIterator[Socket]:
 
 def _answered(error: InvalidStatus, url: str) -> str:
     answer = f"the server answered the handshake with HTTP {error.response.status_code}"
-    elsewhere = error.response.headers.get("Location")
-    if elsewhere is None:
+    try:
+        scheme, host = urlsplit(urljoin(url, error.response.headers["Location"]))[:2]
+    except (KeyError, ValueError):
         return answer
-    scheme, host = urlsplit(urljoin(url, elsewhere))[:2]
     return f"{answer} and refers to {scheme}://{host.rpartition('@')[2]}: if that is right, give its URL"
 
 

@@ -166,3 +166,16 @@ async def test_a_server_may_send_us_to_another_place_but_not_to_another_host(ori
             told = f"HTTP 302 and refers to {origin}:{port}: if that is right, give its URL"
             assert str(caught.value) == f"the server answered the handshake with {told}"
     assert asked == (["/", "/graphql?secret=1"] if followed else ["/"])
+
+
+async def test_a_server_may_send_us_nowhere() -> None:
+    def answer(_: ServerConnection, __: Request) -> Response:
+        return Response(302, "Found", Headers({"Location": "http://[x", "Content-Length": "0"}))
+
+    async def talk(_: ServerConnection) -> None:
+        raise AssertionError("it is open")
+
+    async with asyncio.timeout(120), serve(talk, "127.0.0.1", 0, process_request=answer) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(ConnectionFailed, match=r"HTTP 302$"):
+            await open_socket(url, Timing()).__aenter__()
