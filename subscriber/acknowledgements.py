@@ -117,8 +117,8 @@ class Acknowledgements:
     def _failed(self, verdict: Verdict, errors: tuple[Mapping[str, Json], ...], now: float) -> None:
         again = bool(codes_of(errors) & _TRY_AGAIN)
         if again:
-            # Unless there is something newer to say.
-            self._waiting.setdefault(verdict.key, verdict)
+            if not self._is_outdated(verdict):
+                self._waiting[verdict.key] = verdict
             self._not_before = now + next(self._delays)
         if not self._complained:
             self._complained = True
@@ -128,3 +128,8 @@ class Acknowledgements:
                 " yet" if again else "",
                 text_of(errors),
             )
+
+    def _is_outdated(self, verdict: Verdict) -> bool:
+        """Whether something newer is to be said of it, or is on its way."""
+        others = (*self._waiting.values(), *self._sent.values())
+        return any(other.key == verdict.key and other.at > verdict.at for other in others)

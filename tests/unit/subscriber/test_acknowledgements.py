@@ -121,6 +121,19 @@ def test_a_server_that_cannot_take_it_now_is_told_later(
     assert (said.due, len(caplog.records)) == (21.0, 2)
 
 
+@pytest.mark.parametrize("failing", [(1, 2), (2, 1), (1,)])
+def test_of_two_on_the_way_that_fail_the_newer_is_told_again(said: Acknowledgements, failing: tuple[int, ...]) -> None:
+    verdicts = [Verdict("a", 1, at=1.0), Verdict("a", 2, at=2.0)]
+    for verdict in verdicts:
+        said.say(verdict)
+        assert send(said) == [verdict]
+    for version in failing:
+        assert said.receive(Failed(f"a{version}", (error("UNAVAILABLE"),)), 0.0)
+    assert send(said, 60.0) == (verdicts[1:] if 2 in failing else [])
+    said.begin()
+    assert send(said, 60.0) == verdicts[1:]
+
+
 @pytest.mark.parametrize("code", ["FORBIDDEN", "BAD_USER_INPUT", None])
 def test_a_server_that_will_not_take_it_is_not_asked_again(
     said: Acknowledgements, code: str | None, caplog: pytest.LogCaptureFixture
