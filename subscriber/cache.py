@@ -210,6 +210,8 @@ class Cache:
         self._told: dict[str, Entry | None] = {}
         """By the server; None says that there is nothing to use. Other aliases keep what was read: a process may ask
         for them later than the one before."""
+        self._owners: dict[str, str] = {}
+        """The id of the config that has the alias, by the server."""
         self._new: deque[Replica] = deque()
         self._waiting: list[tuple[Replica, float]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -230,6 +232,12 @@ class Cache:
     def remove(self, alias: str) -> None:
         """Note that the alias has nothing to use."""
         self._note(alias, None)
+
+    def owned(self, alias: str, config_id: str) -> None:
+        """Note which config has the alias, whether it can be used or not: what is remembered of another one is gone."""
+        if self._owners.get(alias) != config_id:
+            self._owners[alias] = config_id
+            self._write_soon()
 
     def heard(self, alias: str) -> None:
         """Note that the server said of it what was known. That is written with the next change, or at the end."""
@@ -264,6 +272,9 @@ class Cache:
 
     def _note(self, alias: str, entry: Entry | None) -> None:
         self._told[alias] = entry
+        self._write_soon()
+
+    def _write_soon(self) -> None:
         self._unwritten = self._urgent = True
         self._wake.set()
 
@@ -305,8 +316,9 @@ class Cache:
                 return
             self._unwritten = self._urgent = False
             known = {**self._load(), **self._told}
+            kept = {alias: entry for alias, entry in known.items() if entry is not None and self._is_owner(entry)}
             try:
-                self._file.write({alias: entry for alias, entry in known.items() if entry is not None})
+                self._file.write(kept)
             except OSError as error:
                 self._unwritten = True
                 if not self._warned:
@@ -314,3 +326,6 @@ class Cache:
                 self._warned = True
             else:
                 self._warned = False
+
+    def _is_owner(self, entry: Entry) -> bool:
+        return self._owners.get(entry.config.alias, entry.config.id) == entry.config.id

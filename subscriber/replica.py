@@ -128,6 +128,8 @@ class AliasReplica:
         self._unconfigure()
 
     def _use(self, config: events.Config) -> None:
+        if self._cache is not None:
+            self._cache.owned(self.alias, config.id)
         self._take(config)
         self._known = (config.id, config.version)
 

@@ -295,6 +295,18 @@ def test_what_is_in_use_is_kept_and_what_was_removed_is_not(tmp_path: Path) -> N
     assert line.saved() == {"planning": 7}
 
 
+def test_a_deleted_config_is_not_kept_for_the_next_start_by_one_that_is_refused(tmp_path: Path) -> None:
+    file(tmp_path).write({"general": entry(), "planning": entry("planning", 7)})
+    line = Line(tmp_path)
+    line.cache._read = None
+    successor = {**config(1, api_key="os.environ/NOBODY_ALLOWED_THIS"), "id": "b"}
+    line.snapshot(successor)
+    assert line.saved() == {"planning": 7}
+    line.snapshot({**config(2), "id": "b"})
+    line.snapshot({**successor, "version": 3})
+    assert line.saved() == {"general": 2, "planning": 7}, "the last good one of the same config"
+
+
 def test_references_are_kept_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "canary-of-this-process")
     line = Line(tmp_path)
