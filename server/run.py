@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
 
@@ -46,6 +46,9 @@ PONG_SECONDS = 45.0
 is busy on a loaded machine is not gone, and connecting again would cost it more.
 """
 
+_ROOM_BYTES = 512 * 1024
+"""How much a worker may need in the folder for what workers count; that is 320 KiB at the start."""
+
 
 def run_server(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError when it cannot start; changes nothing when the port is taken."""
@@ -63,8 +66,8 @@ def run_server(settings: Settings) -> None:
             if settings.workers == 1:
                 asyncio.run(_serve(settings, listener, started, local.hash))
             else:
-                started(asyncio.run(prepare(settings)))
-                with tempfile.TemporaryDirectory(prefix="modelwire-metrics-") as folder:
+                with _counts_folder() as folder:
+                    started(asyncio.run(prepare(settings)))
                     # What they count is kept in files, so that each of them can answer for all.
                     os.environ[MULTIPROCESS_FOLDER] = folder
                     work = partial(_work, settings, listener, local.hash)
@@ -77,10 +80,39 @@ def _work(settings: Settings, listener: socket.socket, local_token_hash: str) ->
     """A worker process, from its start to its end."""
     configure_logging(settings.log_level, settings.log_format)
     try:
+        _check_room(os.environ[MULTIPROCESS_FOLDER])
         asyncio.run(_serve(settings, listener, None, local_token_hash))
     except StartError as error:
         logger.error("a worker cannot start: %s", error)  # noqa: TRY400 - the sentence says it all
         sys.exit(1)
+
+
+@contextlib.contextmanager
+def _counts_folder() -> Iterator[str]:
+    """The folder for what workers count, as long as the block lasts. Raises StartError without room for it."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="modelwire-metrics-")
+    except OSError as error:
+        raise StartError(f"workers need a temporary folder, and none can be made: {error.strerror}") from error
+    with made as folder:
+        _check_room(folder)
+        yield folder
+
+
+def _check_room(folder: str) -> None:
+    """See to it that one more worker finds room for what it counts: the kernel kills who writes to a mapped file for
+    which the disk has none. Raises StartError.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StartError(
+            f"{folder} has no room for what a worker counts ({error.strerror}): make some, or set TMPDIR to another "
+            "folder"
+        ) from error
 
 
 def _listen(settings: Settings) -> socket.socket:

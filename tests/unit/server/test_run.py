@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ import pytest
 from modelwire.server import run
 from modelwire.server.app import Start, create_app
 from modelwire.server.database import StartError
-from modelwire.server.run import _listen, _Server, announce, run_server
+from modelwire.server.metrics import MULTIPROCESS_FOLDER
+from modelwire.server.run import _listen, _Server, _work, announce, run_server
 from modelwire.server.settings import Settings
 from modelwire.subscriber.timing import Timing
 
@@ -34,6 +38,34 @@ def test_a_port_in_use_is_refused_before_anything_is_made(tmp_path: Path) -> Non
 def test_a_host_that_is_not_here_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(StartError, match="is no address of this machine"):
         run_server(settings(tmp_path, host=host, port=0))
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Files of this process cannot grow, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_workers_that_cannot_count_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with no_room(), pytest.raises(StartError, match=r"has no room for what a worker counts .* TMPDIR"):
+        run_server(settings(tmp_path, port=0, workers=2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_says_that_it_has_no_room_instead_of_being_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(MULTIPROCESS_FOLDER, str(tmp_path))
+    monkeypatch.setattr(run, "configure_logging", lambda *_: None)
+    given = settings(tmp_path, port=0)
+    with _listen(given) as listener, no_room(), pytest.raises(SystemExit):
+        _work(given, listener, "")
+    assert f"{tmp_path} has no room for what a worker counts" in caplog.text
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_the_one_before(tmp_path: Path) -> None:
