@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,9 @@ from ports import free_port
 from modelwire.cli.demo.endpoint import app_factory
 
 pytest_plugins = ("postgres",)
+
+# Shells have what they run in the background ignore Ctrl-C, and with it all that it starts: tests would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 START_SECONDS = 120.0
 STOP_SECONDS = 120.0
