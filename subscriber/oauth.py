@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 import threading
@@ -30,6 +31,8 @@ _REQUIRED = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
 _BUFFER_SECONDS: Final = 300.0
 _MAX_RETRIES: Final = 3
 _REQUEST_SECONDS: Final = 30.0
+# Of a file of certificates, and of an answer.
+_MAX_BYTES: Final = 1024 * 1024
 _BACKOFF_FIRST_SECONDS: Final = 0.5
 _BACKOFF_MAX_SECONDS: Final = 8.0
 # For which a token is taken to last when its endpoint does not say.
@@ -55,7 +58,7 @@ class Client:
             return ssl.create_default_context()
         if "-----BEGIN" in self.ca_cert:
             return ssl.create_default_context(cadata=self.ca_cert)
-        return ssl.create_default_context(cadata=Path(self.ca_cert).read_text(encoding="ascii"))
+        return ssl.create_default_context(cadata=_certificates(Path(self.ca_cert)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,14 @@ def sign_in(params: Mapping[str, Json]) -> SignIn | None:
     )
 
 
+def _certificates(path: Path) -> str:
+    """The text of a file, which may be one that does not end: who writes configs names it. Raises OSError, ValueError."""
+    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+        raise ValueError("no file of certificates")
+    with path.open(encoding="ascii") as file:
+        return file.read(_MAX_BYTES)
+
+
 def _share(client: Client) -> SharedToken:
     # Two that are made at the same moment may get a token each, which harms nobody.
     return _shared.setdefault(client, SharedToken(client))
@@ -245,12 +256,32 @@ def _post(http: httpx.Client, client: Client, *, in_body: bool) -> httpx.Respons
         "POST",
         client.token_url,
         content=body,
-        headers={"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
+        headers={
+            "content-type": "application/x-www-form-urlencoded",
+            "accept": "application/json",
+            # A small body could else become a huge one.
+            "accept-encoding": "identity",
+        },
     )
     # RFC 6749, 2.3.1: both are encoded first.
-    return http.send(
-        request, auth=None if in_body else (quote_plus(client.client_id), quote_plus(client.client_secret))
-    )
+    auth = None if in_body else (quote_plus(client.client_id), quote_plus(client.client_secret))
+    return _whole(client, http.send(request, auth=auth, stream=True))
+
+
+def _whole(client: Client, answer: httpx.Response) -> httpx.Response:
+    """The answer with its body, which an endpoint may make endless. Raises OAuthFailed, httpx.HTTPError."""
+    import httpx
+
+    body, until = bytearray(), time.monotonic() + _REQUEST_SECONDS
+    with contextlib.closing(answer):
+        for chunk in answer.iter_raw():
+            body += chunk
+            if len(body) > _MAX_BYTES:
+                told = f"{_place(client)} answered with more than {_MAX_BYTES // 1024} KiB"
+                raise OAuthFailed(f"{told} (HTTP {answer.status_code})", answer.status_code)
+            if time.monotonic() > until:
+                raise httpx.ReadTimeout("the answer does not end")
+    return httpx.Response(answer.status_code, content=bytes(body))
 
 
 def _read(client: Client, answer: httpx.Response) -> _Issued:

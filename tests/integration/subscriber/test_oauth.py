@@ -312,6 +312,7 @@ async def test_it_is_asked_no_more_than_so_often(calling: Line) -> None:
         (200, {"access_token": "t", "expires_in": "soon"}, "HTTP 200"),
         (200, {"access_token": "t", "expires_in": -1}, "HTTP 200"),
         (302, "", "HTTP 302"),
+        (200, {"access_token": "t" * 2**20}, "answered with more than 1024 KiB"),
     ],
 )
 def test_a_refusal_is_final_and_tells_no_secret(line: Line, status: int, answer: Any, text: str) -> None:

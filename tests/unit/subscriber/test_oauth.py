@@ -1,6 +1,9 @@
 """Which configurations can sign in with OAuth2 client credentials; the rest needs a token endpoint."""
 
 import gc
+import os
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +47,27 @@ def test_a_configuration_that_cannot_sign_in_is_refused(more: dict[str, Any], re
     assert text in str(caught.value)
     assert model.settings is in_use
     assert "canary-secret" not in str(caught.value)
+
+
+def test_a_file_of_certificates_that_does_not_end_is_none(tmp_path: Path) -> None:
+    """Who writes configs names it: read to its end, it would take all memory of each component, or its time."""
+    huge, pipe = tmp_path / "huge", tmp_path / "pipe"
+    with huge.open("wb") as file:
+        file.truncate(2**40)
+    os.mkfifo(pipe)
+    refused: list[str] = []
+
+    def configure() -> None:
+        for path in (huge, pipe):
+            try:
+                LiteLlm("general").configure_model({**PARAMS, "oauth_ca_cert": str(path)})
+            except ConfigRefused as error:
+                refused.append(error.reason)
+
+    thread = threading.Thread(target=configure, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert refused == ["invalid_config"] * 2
 
 
 def test_what_does_not_sign_in() -> None:
