@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -20,6 +21,9 @@ from .component_records import Acknowledgement, Binding, Bound, Component, Outco
 from .database import Connection, Database
 from .records import AliasPatterns
 from .tables import acknowledgements, bindings, component_servers, components, store_meta
+
+GONE_KEPT = 20_000
+"""How many components are kept that are gone. A large one takes 13 kB."""
 
 
 def component_id(subject: str, instance_id: str) -> str:
@@ -55,6 +59,8 @@ class Components:
             for some in chunks(sorted(batch.gone)):
                 await _release(connection, batch.server, components.c.id.in_(some), at=batch.at)
             await _acknowledge(connection, batch.acknowledgements)
+            if batch.gone:
+                await _forget_surplus(connection)
             await _note_change(connection, batch.concerned)
 
     async def leave(self, server: str, *, at: datetime) -> None:
@@ -102,11 +108,7 @@ class Components:
                 await _disconnect(connection, row.id, row.lease_until)
             old = select(components.c.id).where(components.c.server.is_(None), components.c.disconnected_at < before)
             ids = [row.id for row in await connection.execute(old)]
-            await _delete(connection, acknowledgements, ["component_id"], ids)
-            await _delete(connection, bindings, ["component_id"], ids)
-            await _delete(connection, components, ["id"], ids)
-            if ids:
-                await _next_revision(connection)
+            await _forget(connection, ids)
             return len(ids)
 
     async def page(
@@ -136,6 +138,33 @@ class Components:
         """How far each of these configs (at most 500) has come; those that no component uses are not in it."""
         async with self._database.read() as connection:
             return await rollouts(connection, config_ids, now=now)
+
+
+async def _forget_surplus(connection: Connection) -> None:
+    """Take out some of the components that disconnected first when there are more than GONE_KEPT: of those who have
+    most, for anybody can connect under a new name again and again.
+    """
+    gone = components.c.server.is_(None)
+    count = (await connection.execute(select(func.count()).select_from(components).where(gone))).scalar_one()
+    if count <= GONE_KEPT:
+        return
+    by_subject: dict[str, list[str]] = defaultdict(list)
+    oldest_first = select(components.c.id, components.c.subject).where(gone).order_by(components.c.disconnected_at)
+    for row in await connection.execute(oldest_first):
+        by_subject[row.subject].append(row.id)
+    # A quarter at a time: to look for them costs more than to count them.
+    surplus, ids = count - GONE_KEPT * 3 // 4, list[str]()
+    for theirs in sorted(by_subject.values(), key=len, reverse=True):
+        ids += theirs[: surplus - len(ids)]
+    await _forget(connection, ids)
+
+
+async def _forget(connection: Connection, ids: Sequence[str]) -> None:
+    await _delete(connection, acknowledgements, ["component_id"], ids)
+    await _delete(connection, bindings, ["component_id"], ids)
+    await _delete(connection, components, ["id"], ids)
+    if ids:
+        await _next_revision(connection)
 
 
 async def _lease(connection: Connection, batch: PresenceBatch) -> None:

@@ -187,7 +187,7 @@ def sign_in(params: Mapping[str, Json]) -> SignIn | None:
 
 
 def _certificates(path: Path) -> str:
-    """The text of a file, which may be one that does not end: who writes configs names it. Raises OSError, ValueError."""
+    """The text of a file. It may be one that does not end: who writes configs names it. Raises OSError, ValueError."""
     if not path.is_file() or path.stat().st_size > _MAX_BYTES:
         raise ValueError("no file of certificates")
     with path.open(encoding="ascii") as file:

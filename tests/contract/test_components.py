@@ -25,6 +25,7 @@ from modelwire.store import (
     Store,
     component_id,
 )
+from modelwire.store import components as store_components
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ALL = AliasPatterns()
@@ -367,3 +368,25 @@ async def test_a_storm_is_written_in_one_go(store: Store) -> None:
     assert await rollout(store, config) == Rollout(version=1, applied=1200)
     await note(store, gone=[each.id for each in fleet[:700]])
     assert await rollout(store, config) == Rollout(version=1, applied=500, offline=700)
+
+
+async def test_of_those_who_are_gone_so_many_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may report can connect under a new name again and again: those of others are not forgotten for it."""
+    monkeypatch.setattr(store_components, "GONE_KEPT", 8)
+    config = await make(store, "x")
+    others = [component(f"other{number}", subject="api_key:o") for number in range(3)]
+    await note(store, connected=others)
+    await note(store, gone=[each.id for each in others])
+    stays = component("stays")
+    await note(store, connected=[stays], bound=[bound(stays, config)])
+    for second in range(5):
+        one = component(f"new{second}")
+        await note(store, seconds=second, connected=[one], bound=[bound(one, config)])
+        await note(store, seconds=second, gone=[one.id])
+    kept = ["new0", "new1", "new2", "new3", "new4", "other0", "other1", "other2"]
+    assert await listed(store, online=False) == kept
+    last = component("new5")
+    await note(store, seconds=5, connected=[last])
+    await note(store, seconds=5, gone=[last.id])
+    assert await listed(store, online=False) == ["new3", "new4", "new5", "other0", "other1", "other2"]
+    assert [each.component.name for each in await of_config(store, config)] == ["new3", "new4", "stays"]
