@@ -31,6 +31,8 @@ from .validation import validate_input
 
 MAX_MODELS: Final = 2_000
 _MAX_PAGES: Final = 10
+_MAX_LISTED: Final = 10_000
+"""How many models of a page are looked at. Who may test names who answers: a page has room for 200,000."""
 _AZURE_API_VERSION: Final = "2024-10-21"
 _LIST_TIMEOUT_SECONDS: Final = 20.0
 """How long all pages of a list may take together."""
@@ -229,7 +231,7 @@ async def _vertex(outbound: Outbound, draft: ModelConfigDraft, *, dropped: bool)
 
 async def _openai(outbound: Outbound, api_base: str, key: str | None) -> list[ProviderModel]:
     answer = await outbound.get_json(f"{api_base}/models", headers=_bearer(key))
-    return [ProviderModel(name=_name(model["id"])) for model in answer["data"]]
+    return [ProviderModel(name=_name(model["id"])) for model in _first(answer["data"])]
 
 
 async def _azure(outbound: Outbound, api_base: str, key: str | None) -> list[ProviderModel]:
@@ -238,7 +240,7 @@ async def _azure(outbound: Outbound, api_base: str, key: str | None) -> list[Pro
     answer = await outbound.get_json(address, headers=headers, params={"api-version": _AZURE_API_VERSION})
     return [
         ProviderModel(name=_name(model["id"]))
-        for model in answer["data"]
+        for model in _first(answer["data"])
         if model.get("capabilities", {}).get("chat_completion")
     ]
 
@@ -248,7 +250,7 @@ async def _anthropic(outbound: Outbound, api_base: str, key: str | None) -> list
     headers = {"anthropic-version": "2023-06-01"} | ({} if key is None else {"x-api-key": key})
     found = []
     async for page in _pages(outbound, address, headers, {"limit": "1000"}, "after_id", _next_of_anthropic):
-        found += [ProviderModel(name=_name(model["id"])) for model in page["data"]]
+        found += [ProviderModel(name=_name(model["id"])) for model in _first(page["data"])]
     return found
 
 
@@ -263,7 +265,7 @@ async def _gemini(outbound: Outbound, api_base: str, key: str | None) -> list[Pr
     async for page in pages:
         found += [
             ProviderModel(name=_name(model["name"]).removeprefix("models/"), max_input_tokens=_tokens(model))
-            for model in page.get("models", [])
+            for model in _first(page.get("models", []))
             if "generateContent" in model.get("supportedGenerationMethods", [])
         ]
     return found
@@ -280,7 +282,7 @@ def _tokens(model: Any) -> int | None:
 
 async def _ollama(outbound: Outbound, api_base: str, key: str | None) -> list[ProviderModel]:
     answer = await outbound.get_json(f"{api_base}/api/tags", headers=_bearer(key))
-    return [ProviderModel(name=_name(model["name"])) for model in answer["models"]]
+    return [ProviderModel(name=_name(model["name"])) for model in _first(answer["models"])]
 
 
 async def _pages(
@@ -294,6 +296,12 @@ async def _pages(
         if after is None:
             return
         params = {**params, cursor: _name(after)}
+
+
+def _first(models: Any) -> list[Any]:
+    if not isinstance(models, list):
+        raise TypeError("models are a list")
+    return models[:_MAX_LISTED]
 
 
 def _bearer(key: str | None) -> dict[str, str]:

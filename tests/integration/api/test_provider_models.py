@@ -75,6 +75,18 @@ async def test_each_provider_in_its_own_format(
     assert found["models"][0]["maxInputTokens"] == (1000 if provider == "gemini" else None)
 
 
+@pytest.mark.parametrize(("provider", "path"), [("openai", "/v1"), ("azure", "")])
+async def test_of_a_page_so_many_are_looked_at(
+    tester: Any, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, provider: str, path: str
+) -> None:
+    """Who may test names who answers, and millions of names on a few pages took gigabytes."""
+    whole = names(await models(tester, provider, apiBase=stand_in.url + path, auth=KEYED))
+    monkeypatch.setattr(provider_models, "_MAX_LISTED", 1)
+    found = await models(tester, provider, apiBase=stand_in.url + path, auth=KEYED)
+    assert found["source"] == "PROVIDER"
+    assert set(names(found)) < set(whole)
+
+
 async def test_ollama_needs_no_key(tester: Any, stand_in: StandIn) -> None:
     assert names(await models(tester, "ollama", apiBase=stand_in.url)) == ["llama3:latest"]
     assert "authorization" not in stand_in.requests[0][1]
