@@ -74,25 +74,32 @@ async def probe_model(model: LiteLlm, *, timeout_seconds: float) -> ProbeOutcome
         async with asyncio.timeout(timeout_seconds):
             params = call.chat(await call.asigned(), list(_MESSAGES), litellm)
             reply = await litellm.acompletion(**params)
+        return _answered(reply, time.perf_counter() - begin)
     except Exception as error:  # noqa: BLE001 - whatever LiteLLM raises is what was to be found out
         # Some of its texts end with a traceback.
         message = str(error).partition("\nTraceback (most recent call last)")[0]
         return ProbeOutcome(
             seconds=time.perf_counter() - begin, problem=_classify(error), status=_status(error), message=message
         )
-    return _answered(reply, time.perf_counter() - begin)
 
 
 def _answered(reply: Any, seconds: float) -> ProbeOutcome:
+    if not reply.choices:
+        return ProbeOutcome(seconds=seconds, problem="provider", message="there are no choices in the answer")
     message = reply.choices[0].message
     usage = getattr(reply, "usage", None)
     return ProbeOutcome(
         seconds=seconds,
         text=message.content or "",
-        tool_called=any(call.function.name == _TOOL for call in message.tool_calls or ()),
+        tool_called=any(_function_name(call) == _TOOL for call in message.tool_calls or ()),
         prompt_tokens=getattr(usage, "prompt_tokens", None),
         completion_tokens=getattr(usage, "completion_tokens", None),
     )
+
+
+def _function_name(call: Any) -> str | None:
+    """None for a tool of another kind, of which a model may think all the same."""
+    return getattr(getattr(call, "function", None), "name", None)
 
 
 def _classify(error: BaseException) -> str:

@@ -160,6 +160,14 @@ _FORMATS: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 )
 
 
+_ANSWERS: dict[str, dict[str, Any]] = {
+    "ok": {},
+    "empty": {"choices": []},
+    "miscounted": {"usage": {"prompt_tokens": 2**31, "completion_tokens": -1}},
+}
+"""What is different in an answer, which is one of OpenAI's format but for `ok`."""
+
+
 def _bomb(reply: Any) -> bytes:
     """A good answer, and behind it a gigabyte of blanks in a megabyte."""
     # Without a checksum, which would not be that of the repetitions.
@@ -193,8 +201,8 @@ async def running_chat_stand_in() -> AsyncIterator[ChatStandIn]:
             await stand_in.go_on.wait()
             mode = "ok"
         format_, reply = next((name, reply) for end, name, reply in _FORMATS if request.url.path.endswith(end))
-        if reply is _ollama_show or mode == "ok":
-            return JSONResponse(reply(body))
+        if reply is _ollama_show or mode in _ANSWERS:
+            return JSONResponse({**reply(body), **_ANSWERS.get(mode, {})})
         if mode == "never":
             stand_in.began.set()
             while (await request.receive())["type"] != "http.disconnect":

@@ -60,6 +60,7 @@ async def test_each_class_of_failure_keeps_the_one_in_use(
     """On the real server, which shows the class, with calls all the while; then one that works."""
     nobody = f"http://127.0.0.1:{free_port()}"
     cases = {
+        f"{chat.url}/empty": "provider",
         f"{chat.url}/401": "authentication",
         f"{chat.url}/403": "authentication",
         f"{chat.url}/404": "not_found",
