@@ -161,8 +161,8 @@ def _outcome(outbound: Outbound, answer: Answer, hidden: frozenset[str]) -> Mode
             latency_seconds=content["seconds"],
             answer=cut_secrets(content["text"], hidden, max_length=MAX_ANSWER_LENGTH),
             tool_called=content["tool_called"],
-            prompt_tokens=content["prompt_tokens"],
-            completion_tokens=content["completion_tokens"],
+            prompt_tokens=_count(content["prompt_tokens"]),
+            completion_tokens=_count(content["completion_tokens"]),
         )
     if content is None or content["problem"] == "timeout":
         seconds = outbound.policy.litellm_timeout_seconds
@@ -177,6 +177,11 @@ def _outcome(outbound: Outbound, answer: Answer, hidden: frozenset[str]) -> Mode
         message=cut_secrets(message, hidden, max_length=MAX_MESSAGE_LENGTH),
         latency_seconds=None if content is None else content["seconds"],
     )
+
+
+def _count(tokens: Json) -> int | None:
+    """None for what counts no tokens: a provider may answer anything, and GraphQL has integers of 32 bits."""
+    return tokens if isinstance(tokens, int) and 0 <= tokens < 2**31 else None
 
 
 def _references(path: str, value: Json) -> Iterator[str]:

@@ -27,7 +27,7 @@ from .provider_vertex import list_vertex
 from .providers import ModelListing, Provider
 from .references import is_reference
 from .stored import read_stored
-from .validation import validate_input
+from .validation import can_be_stored, validate_input
 
 MAX_MODELS: Final = 2_000
 _MAX_PAGES: Final = 10
@@ -309,6 +309,7 @@ def _bearer(key: str | None) -> dict[str, str]:
 
 
 def _name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a name is text")
+    """Raises OutboundError for what is no text, or one that no answer of ours can hold."""
+    if not isinstance(value, str) or not can_be_stored(value):
+        raise OutboundError(OutboundProblem.BAD_ANSWER, "the answer is not a list of models")
     return value

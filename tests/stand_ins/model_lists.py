@@ -167,6 +167,10 @@ async def _other(_request: Request) -> Response:
     return JSONResponse({"data": "not a list"})
 
 
+async def _unwritable(_request: Request) -> Response:
+    return Response(b'{"data": [{"id": "half of a pair: \\ud83d"}]}')
+
+
 async def _huge(_request: Request) -> Response:
     return Response(b"[" + b" " * 100_000 + b"]")
 
@@ -196,6 +200,7 @@ _ROUTES = {
     "/redirect/models": _redirect,
     "/text/models": _text,
     "/other/models": _other,
+    "/unwritable/models": _unwritable,
     "/huge/models": _huge,
     "/compressed/models": _compressed,
     "/never/models": _never,

@@ -135,6 +135,15 @@ async def test_an_answer_with_a_secret_in_it_shows_none(tester: Any, stand_in: C
     assert (await run(tester, **values))["answer"] == MASK
 
 
+async def test_an_answer_without_choices_is_the_provider_s_failure(tester: Any, stand_in: ChatStandIn) -> None:
+    assert await problem(tester, **given("openai", f"{stand_in.url}/empty")) == "PROVIDER"
+
+
+async def test_tokens_that_cannot_be_are_not_counted(tester: Any, stand_in: ChatStandIn) -> None:
+    result = await run(tester, **given("openai", f"{stand_in.url}/miscounted"))
+    assert (result["success"], result["promptTokens"], result["completionTokens"]) == (True, None, None)
+
+
 class TestWhereItCalls:
     @pytest.mark.parametrize("provider", FORMATS)
     @pytest.mark.parametrize("scheme", ["http", "https"])

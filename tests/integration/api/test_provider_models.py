@@ -103,6 +103,7 @@ async def test_ollama_needs_no_key(tester: Any, stand_in: StandIn) -> None:
         ("/redirect", "BLOCKED"),
         ("/text", "BAD_ANSWER"),
         ("/other", "BAD_ANSWER"),
+        ("/unwritable", "BAD_ANSWER"),
     ],
 )
 async def test_when_the_provider_fails_the_registry_answers_and_says_why(
