@@ -86,12 +86,19 @@ async def split_off(channel: socket.socket) -> None:
         raise Unavailable("LiteLLM could not be started: try again later") from error
 
 
+def stop_asking() -> None:
+    """Ask nothing any more, as this process ends: whoever waits for an answer hears now that there is none."""
+    _asking.shutdown(wait=False, cancel_futures=True)
+    _process.stop()
+
+
 class LiteLLMProcess:
-    """The process, started when it is asked. For one thread at a time."""
+    """The process, started when it is asked. For one thread at a time, but for `stop`."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._control: socket.socket | None = None
+        self._stopped = False
 
     def ask(self, line: str) -> str:
         """The line that it answers with. Raises OSError when it does not: the next question starts it anew."""
@@ -116,6 +123,12 @@ class LiteLLMProcess:
         assert self._control is not None  # noqa: S101 - made with the process
         socket.send_fds(self._control, [b"c"], [channel.fileno()])
 
+    def stop(self) -> None:
+        """Have it answer nothing any more, in any thread and at any moment: `ask` raises OSError."""
+        self._stopped = True
+        if (process := self._process) is not None:
+            process.kill()
+
     def close(self) -> None:
         """End the process, if there is one."""
         if self._control is not None:
@@ -129,6 +142,8 @@ class LiteLLMProcess:
         if self._process is None or self._process.poll() is not None:
             self.close()
             self._process = self._start()
+        if self._stopped:
+            self._process.kill()
         return self._process
 
     def _start(self) -> subprocess.Popen[str]:

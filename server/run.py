@@ -20,6 +20,7 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
 
+from ..resolvers.litellm_process import stop_asking
 from .app import Start, create_app, prepare
 from .database import StartError, database_name
 from .graphql import HttpProtocol, WebSocketProtocol
@@ -155,10 +156,14 @@ async def _serve(
     # second signal would kill the process before the store is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    async with app.router.lifespan_context(app):
-        _collect_seldom()
-        logger.info("serving on port %s", settings.port)
-        await server.serve(sockets=[listener])
+    try:
+        async with app.router.lifespan_context(app):
+            _collect_seldom()
+            logger.info("serving on port %s", settings.port)
+            await server.serve(sockets=[listener])
+    finally:
+        # Python would wait at its end for an answer that may not come.
+        stop_asking()
     logger.info("stopped")
 
 

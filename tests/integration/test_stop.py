@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
+import signal
+import struct
+import termios
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -57,3 +63,27 @@ async def test_a_stop_ends_websockets_and_streams_in_time(server: Any) -> None:
         sockets[1].transport.abort()
     assert "Traceback" not in server.output
     assert "ERROR" not in server.output
+
+
+async def test_a_library_that_hangs_does_not_hold_up_the_stop(server: Any) -> None:
+    headers = {"Authorization": f"Bearer {server.admin_key}"}
+    asked = {"query": '{ provider(name: "openai") { models { message } } }'}
+    async with httpx.AsyncClient(base_url=server.url, headers=headers, trust_env=False, timeout=120) as http:
+        assert (await http.post("/graphql", json=asked)).json()["data"]["provider"]
+        (library,) = psutil.Process(server.process.pid).children()
+        library.send_signal(signal.SIGSTOP)
+        asking = asyncio.create_task(http.post("/graphql", json=asked))
+        while not waiting_for(library):  # noqa: ASYNC110 - another process's doing
+            await asyncio.sleep(0.01)
+        server.process.terminate()
+        assert await asyncio.to_thread(server.process.wait, STOP_SECONDS) == 0
+        await asyncio.wait([asking])
+    _, left = await asyncio.to_thread(psutil.wait_procs, [library], 15)
+    assert left == []
+
+
+def waiting_for(process: psutil.Process) -> int:
+    """How many bytes are in the pipe that is its standard input."""
+    with Path(f"/proc/{process.pid}/fd/0").open("rb") as pipe:
+        count: int = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+        return count
