@@ -49,7 +49,12 @@ def supervise(count: int, work: Callable[[], None], ended: Callable[[int], None]
                     ended(worker.pid)
                 if stopping in wait([stopping], max(0.0, started[number] + RESTART_SECONDS - time.monotonic())):
                     break
-                workers[number], started[number] = _start(work), time.monotonic()
+                started[number] = time.monotonic()
+                try:
+                    workers[number] = _start(work)
+                except OSError as error:
+                    # Too many processes or files, for example. The others go on, and it is tried again.
+                    logger.error("no worker can be started: %s", error.strerror)  # noqa: TRY400 - says it all
     finally:
         _stop(list(workers.values()))
         waker.close()
