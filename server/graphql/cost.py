@@ -29,6 +29,11 @@ from ...resolvers.model_configs import DEFAULT_PAGE, MAX_PAGE
 SCHEMA_COST = 1_000
 """The cost of `__schema` besides its fields: whatever is selected, all types may have to be walked."""
 
+EXPORT_COST = 5_000
+"""The same of an export: all configs are written as YAML, which takes a second for each megabyte."""
+
+_DEAR = {"__schema": SCHEMA_COST, "modelConfigExport": EXPORT_COST}
+
 
 class OperationCosts:
     """The costs of the operations of one valid document.
@@ -72,8 +77,8 @@ class OperationCosts:
         if definition is None:
             return 1
         inner = self._selections(node.selection_set, get_named_type(definition.type))
-        if node.name.value == "__schema":
-            return SCHEMA_COST + inner
+        if node.name.value in _DEAR:
+            return _DEAR[node.name.value] + inner
         return 1 + inner * self._times(node, definition)
 
     def _fragment(self, name: str) -> int:

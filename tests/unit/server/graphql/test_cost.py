@@ -169,3 +169,17 @@ def test_introspection_can_be_switched_off() -> None:
             document_parser(SCHEMA, off)(query)
         assert format_errors(caught.value.errors)[0]["extensions"]["code"] == "BAD_USER_INPUT"
     assert document_parser(SCHEMA, off)("{ __typename }")
+
+
+def test_an_operation_has_one_export() -> None:
+    """Each writes all configs as YAML: thirty of them, in one small request, took a core for minutes."""
+    document = document_parser(schema._schema, Limits())
+    one, two = (
+        document(
+            "{ " + " ".join(f"x{number}: modelConfigExport {{ content revision }}" for number in range(count)) + " }"
+        )
+        for count in (1, 2)
+    )
+    check_cost(schema._schema, one, operation_of(one.tree), {}, Limits())
+    with pytest.raises(DocumentRefused, match="the document is refused"):
+        check_cost(schema._schema, two, operation_of(two.tree), {}, Limits())
