@@ -67,11 +67,15 @@ async def _process() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.Stream
     reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_MAX_ANSWER_BYTES)
     try:
         with theirs:
-            await split_off(theirs)
+            litellm = await split_off(theirs)
         try:
             async with asyncio.timeout(_READY_TIMEOUT_SECONDS):
                 ready = await reader.readline()
-        except (OSError, TimeoutError):
+        except TimeoutError:
+            # It hangs, and would do so for the next call as well, which starts it anew.
+            litellm.kill()
+            ready = b""
+        except OSError:
             ready = b""
         if not ready:
             raise Unavailable("LiteLLM could not be started: try again later")

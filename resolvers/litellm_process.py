@@ -77,10 +77,12 @@ async def infer(model: str, api_base: str | None) -> tuple[str, str] | None:
     return None if answer is None else (answer[0], answer[1])
 
 
-async def split_off(channel: socket.socket) -> None:
-    """Have a process made for one call, which is told of it through the socket's other end. Raises Unavailable."""
+async def split_off(channel: socket.socket) -> subprocess.Popen[str]:
+    """Have a process made for one call, which is told of it through the socket's other end; the one that has to make
+    it. Raises Unavailable.
+    """
     try:
-        await asyncio.get_running_loop().run_in_executor(_asking, _process.split_off, channel)
+        return await asyncio.get_running_loop().run_in_executor(_asking, _process.split_off, channel)
     except OSError as error:
         logger.warning("LiteLLM cannot be started: %s", error)
         raise Unavailable("LiteLLM could not be started: try again later") from error
@@ -117,11 +119,12 @@ class LiteLLMProcess:
             raise OSError(f"it ended with exit code {process.wait()}")
         return answer
 
-    def split_off(self, channel: socket.socket) -> None:
+    def split_off(self, channel: socket.socket) -> subprocess.Popen[str]:
         """Give it the socket of a call. Raises OSError when it cannot take it."""
-        self._running()
+        process = self._running()
         assert self._control is not None  # noqa: S101 - made with the process
         socket.send_fds(self._control, [b"c"], [channel.fileno()])
+        return process
 
     def stop(self) -> None:
         """Have it answer nothing any more, in any thread and at any moment: `ask` raises OSError."""

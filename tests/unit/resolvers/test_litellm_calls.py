@@ -116,6 +116,20 @@ async def test_calls_of_a_process_that_ended_go_on_and_the_next_starts_it_anew(s
     await ended(process)
 
 
+async def test_a_process_that_hangs_before_it_makes_calls_is_replaced(
+    stand_in: ChatStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await make_call(outbound(), "chat", params(stand_in, "ok"))).content is not None
+    hanging = parent()
+    hanging.suspend()
+    with monkeypatch.context() as impatient:
+        impatient.setattr(litellm_calls, "_READY_TIMEOUT_SECONDS", 0.1)
+        with pytest.raises(Unavailable, match="could not be started"):
+            await make_call(outbound(), "chat", params(stand_in, "ok"))
+    await ended(hanging)
+    assert (await make_call(outbound(), "chat", params(stand_in, "ok"))).content is not None
+
+
 async def test_a_process_that_cannot_be_started(stand_in: ChatStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     litellm_process._process.close()
     monkeypatch.setattr(litellm_process, "_COMMAND", (sys.executable, "-c", "import no_such_module"))
