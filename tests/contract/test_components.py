@@ -373,6 +373,7 @@ async def test_a_storm_is_written_in_one_go(store: Store) -> None:
 async def test_of_those_who_are_gone_so_many_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may report can connect under a new name again and again: those of others are not forgotten for it."""
     monkeypatch.setattr(store_components, "GONE_KEPT", 8)
+    monkeypatch.setattr(store_components, "_SURPLUS_FORGOTTEN", 2)
     config = await make(store, "x")
     others = [component(f"other{number}", subject="api_key:o") for number in range(3)]
     await note(store, connected=others)
