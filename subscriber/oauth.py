@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -56,9 +57,9 @@ class Client:
         """Whom to trust. Raises OSError and ValueError when `ca_cert` is neither."""
         if self.ca_cert is None:
             return ssl.create_default_context()
-        if "-----BEGIN" in self.ca_cert:
-            return ssl.create_default_context(cadata=self.ca_cert)
-        return ssl.create_default_context(cadata=_certificates(Path(self.ca_cert)))
+        text = self.ca_cert if "-----BEGIN" in self.ca_cert else _certificates(Path(self.ca_cert))
+        # Bundles name authorities in many scripts, in the lines between the certificates.
+        return ssl.create_default_context(cadata=text.encode("ascii", "ignore").decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,7 @@ def sign_in(params: Mapping[str, Json]) -> SignIn | None:
         audience=_text(params, "oauth_audience") or None,
         ca_cert=_text(params, "oauth_ca_cert") or None,
     )
-    parts = urlsplit(client.token_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_address(client.token_url):
         raise ConfigRefused("invalid_config", "oauth_token_url is no address: it looks like https://example.com/token")
     if client.ca_cert is not None:
         try:
@@ -186,11 +186,20 @@ def sign_in(params: Mapping[str, Json]) -> SignIn | None:
     )
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # Brackets that do not close, or a port that is none.
+        return False
+
+
 def _certificates(path: Path) -> str:
     """The text of a file. It may be one that does not end: who writes configs names it. Raises OSError, ValueError."""
     if not path.is_file() or path.stat().st_size > _MAX_BYTES:
         raise ValueError("no file of certificates")
-    with path.open(encoding="ascii") as file:
+    with path.open(encoding="ascii", errors="ignore") as file:
         return file.read(_MAX_BYTES)
 
 
@@ -210,7 +219,7 @@ def _count(params: Mapping[str, Json], name: str, default: float) -> float:
     value = params.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise ConfigRefused("invalid_config", f"{name} is not a number from 0 on")
     return float(value)
 

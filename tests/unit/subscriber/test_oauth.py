@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 
 from modelwire.subscriber import ConfigRefused, LiteLlm, oauth
@@ -28,9 +29,13 @@ PARAMS: dict[str, Any] = {
         ({"oauth_client_secret": "os.environ/NOBODY_ALLOWED_THIS"}, "missing_secret", "oauth_client_secret"),
         ({"oauth_token_url": "ftp://example.com"}, "invalid_config", "oauth_token_url"),
         ({"oauth_token_url": "example.com/token"}, "invalid_config", "oauth_token_url"),
+        ({"oauth_token_url": "https://[::1"}, "invalid_config", "oauth_token_url"),
+        ({"oauth_token_url": "https://example.com:none/token"}, "invalid_config", "oauth_token_url"),
         ({"oauth_scope": ["a"]}, "invalid_config", "oauth_scope"),
         ({"oauth_max_retries": "many"}, "invalid_config", "oauth_max_retries"),
         ({"oauth_max_retries": -1}, "invalid_config", "oauth_max_retries"),
+        ({"oauth_max_retries": 10**400}, "invalid_config", "oauth_max_retries"),
+        ({"oauth_max_retries": float("inf")}, "invalid_config", "oauth_max_retries"),
         ({"oauth_token_refresh_buffer_seconds": True}, "invalid_config", "oauth_token_refresh_buffer_seconds"),
         ({"oauth_ca_cert": "/nonexistent"}, "invalid_config", "oauth_ca_cert"),
         ({"oauth_ca_cert": "-----BEGIN CERTIFICATE-----\nno"}, "invalid_config", "oauth_ca_cert"),
@@ -47,6 +52,16 @@ def test_a_configuration_that_cannot_sign_in_is_refused(more: dict[str, Any], re
     assert text in str(caught.value)
     assert model.settings is in_use
     assert "canary-secret" not in str(caught.value)
+
+
+def test_certificates_may_have_names_in_any_script_between_them(tmp_path: Path) -> None:
+    """As the bundle of certifi has, which is Mozilla's."""
+    begin = "-----BEGIN"
+    bundle = f"# NetLock F\N{LATIN SMALL LETTER O WITH DOUBLE ACUTE}\n{begin}{certifi.contents().split(begin)[1]}"
+    path = tmp_path / "bundle.pem"
+    path.write_text(bundle, encoding="utf-8")
+    for given in (bundle, str(path), certifi.where()):
+        LiteLlm("general").configure_model({**PARAMS, "oauth_ca_cert": given})
 
 
 def test_a_file_of_certificates_that_does_not_end_is_none(tmp_path: Path) -> None:
