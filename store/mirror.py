@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .listing import Listing, Place
 from .records import Change, ModelConfig, Position, Selector, Snapshot
+from .secrets import Keyring
 
 logger = logging.getLogger(__name__)
 
@@ -14,11 +15,13 @@ logger = logging.getLogger(__name__)
 class Mirror:
     """What the feed has seen: every current config at one position, or nothing while there are too many of them.
 
-    The feed loads it and keeps it at its own position, in steps between which nobody reads.
+    The feed loads it and keeps it at its own position, in steps between which nobody reads. `keyring` is the one that
+    opens what is in it; None: nobody does.
     """
 
-    def __init__(self, max_configs: int) -> None:
+    def __init__(self, max_configs: int, keyring: Keyring | None = None) -> None:
         self.max_configs = max_configs
+        self._keyring = keyring
         self._position: Position | None = None
         self._configs: dict[str, ModelConfig] = {}
         # Many ask for few configs at once, when a fleet comes back.
@@ -30,6 +33,7 @@ class Mirror:
         self._configs = {config.id: config for config in snapshot.configs}
         self._ids = {config.alias: config.id for config in snapshot.configs}
         self._check_size()
+        self._hold_keys(snapshot.configs)
 
     def clear(self) -> None:
         """Hold nothing, until the next load."""
@@ -37,7 +41,7 @@ class Mirror:
         self._configs = {}
         self._ids = {}
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, changes: Sequence[Change]) -> None:
         """Go on by changes that are newer than all before, whole transactions of them."""
         if self._position is None:
             return
@@ -53,6 +57,7 @@ class Mirror:
             revision = change.revision
         self._position = Position(self._position.store_id, revision)
         self._check_size()
+        self._hold_keys(change.config for change in changes)
 
     def snapshot(self, selector: Selector) -> Snapshot | None:
         """As `Store.snapshot`; None when this holds nothing."""
@@ -76,6 +81,10 @@ class Mirror:
                 if (listing.place_of(config) < after if listing.descending else listing.place_of(config) > after)
             ]
         return found[:first]
+
+    def _hold_keys(self, configs: Iterable[ModelConfig | None]) -> None:
+        if self._keyring is not None:
+            self._keyring.hold(config.sealed for config in configs if config is not None and config.sealed is not None)
 
     def _check_size(self) -> None:
         if len(self._configs) > self.max_configs:

@@ -8,11 +8,12 @@ does not open.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -122,6 +123,15 @@ class Keyring:
         self._keys = newer._keys | {name: key for name, key in self._keys.items() if name not in newer._keys}
         self._raw = self._raw | newer._raw
         self._file = newer._file
+
+    def hold(self, envelopes: Iterable[bytes]) -> None:
+        """Have the keys of these, as `bytes(envelope)` gave them, until this process ends: a rotation that takes
+        them out of the file knows nothing of copies in memory.
+        """
+        if any(Envelope.parse(each).key_name not in self._keys for each in envelopes):
+            # Who needs the file is told when it cannot be used.
+            with contextlib.suppress(KeyringError):
+                self.refresh()
 
     def add_key(self) -> str:
         """Put a new key in front of those of the key file; its name. The caller keeps others from doing so.

@@ -61,7 +61,7 @@ class Store:
         self._keyring = keyring
         self._access = Access(store_id)
         self._callbacks: list[Callable[[Commit], None]] = []
-        self.mirror = Mirror(max_mirrored)
+        self.mirror = Mirror(max_mirrored, keyring)
         self.api_keys = ApiKeys(database, self._access)
         self.sessions = Sessions(database, self._access)
         self.audit_log = AuditLog(database)

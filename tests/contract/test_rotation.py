@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from modelwire.store import (
+    Feed,
     Keyring,
     KeyringError,
     KeyUse,
@@ -236,6 +237,27 @@ class TestKeyFile:
             assert config is not None
             assert reader.open_secrets(config).auth == {"api_key": "secret"}
         finally:
+            await reader.close()
+            await command.close()
+
+    async def test_what_is_in_memory_opens_after_any_number_of_rotations(self, url: str, path: Path) -> None:
+        """For the time without the database: nothing is read from it, and nothing was opened before."""
+        reader = await open_store(url, Keyring.from_file(path)[0])
+        command = await open_store(url, Keyring.from_file(path)[0])
+        feed = Feed(reader)
+        try:
+            await feed.start()
+            await command.sealed_rows.add_key()
+            await fill_one(command, "a")
+            await feed.current()
+            snapshot = reader.mirror.snapshot(Selector(aliases=frozenset({"a"})))
+            assert snapshot is not None
+            await command.sealed_rows.add_key()
+            await reseal(command)
+            assert len((await command.sealed_rows.retire_unused_keys())[0]) == 2
+            assert reader.open_secrets(snapshot.configs[0]).auth == {"api_key": "secret"}
+        finally:
+            await feed.stop()
             await reader.close()
             await command.close()
 
