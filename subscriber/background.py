@@ -12,19 +12,19 @@ from typing import Any, ParamSpec, TypeVar
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class _Threads(ThreadPoolExecutor):
-    """A daemon thread for each call.
+    """A daemon thread for each call. asyncio takes executors of this class alone.
 
     A pool takes no calls any more once the main thread has ended, while other threads of the component may go on for
     days; and the interpreter waits at its exit for those of a pool, also for one that hangs.
     """
 
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = Future()
+    def submit(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        future: Future[_T] = Future()
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
