@@ -108,8 +108,7 @@ class Executor:
         """The answer to a query or a mutation: a kept one, or it is executed."""
         if self._answers is None or operation.shareable is None or operation.request.extensions:
             return await self._execute(operation, context)
-        # The text alone: a syntax tree is larger than most answers, and would be kept with each.
-        document, name, variables = str(operation.document), operation.name, operation.request.variables
+        document, name, variables = operation.document, operation.name, operation.request.variables
         return await self._answers.answer(
             lambda: context.principal,
             lambda principal: GroupKey.of(document, name, variables, Rights.of(principal)),
